@@ -1,0 +1,1 @@
+"""When things happen: durable timers that know ids and instants only."""

@@ -1,0 +1,43 @@
+"""The one thing timers and stores need of Redis: to run a Lua script in one slot."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+
+class Script:
+    """A Lua script and its SHA-1, by which servers know it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    @classmethod
+    def beside(cls, module_file: str, name: str) -> "Script":
+        """The script `<name>.lua` in the folder of the module whose `__file__` is given."""
+        return cls((Path(module_file).parent / f"{name}.lua").read_text(encoding="utf-8"))
+
+
+class Scripts(Protocol):
+    """Whatever can run a script: every key in one slot, replies as Redis gives them (bytes, int, list, None)."""
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+        """The script's reply. Raises redis.exceptions.RedisError; after a lost connection its fate is unknown."""
+        ...
+
+
+class ClientScripts:
+    """`Scripts` over any redis.asyncio client (standalone, Sentinel, Cluster, fakeredis)."""
+
+    def __init__(self, client: "Redis") -> None:
+        self._client = client
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+        try:
+            return await self._client.evalsha(script.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return await self._client.eval(script.text, len(keys), *keys, *args)
