@@ -37,6 +37,7 @@ class ClientScripts:
         self._client = client
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+        """See `Scripts.run`. A server that does not know the script gets it whole, once."""
         try:
             return await self._client.evalsha(script.sha, len(keys), *keys, *args)
         except NoScriptError:

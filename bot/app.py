@@ -1,0 +1,140 @@
+"""The composition root: settings → Redis → store, timers, flows, gateway → aiohttp app. Nothing else makes parts."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from bot.auth import Tokens
+from bot.clock import ServerClock
+from bot.commands import Commands
+from bot.desk import Desk
+from bot.directory import Directory
+from bot.errors import CommandError
+from bot.fanout import Fanout
+from bot.flows.applying import Applying
+from bot.flows.deciding import Parts
+from bot.flows.negotiation import Negotiation
+from bot.flows.reading import Reading
+from bot.flows.talk import Talk
+from bot.flows.timer_ids import read_timer_id
+from bot.gateway import Gateway
+from bot.orders.base import OrderEvent, OrderSystem
+from bot.orders.events import ShopEvents
+from bot.orders.shop import Shop
+from bot.redis import Connector, connect
+from bot.settings import Settings
+from bot.store import Store
+from bot.subscriber import Subscriber
+from scheduler.alarms import Alarms
+from scheduler.timers import Timers
+from scheduler.watcher import Watcher
+
+log = logging.getLogger(__name__)
+
+
+class House:
+    """One process's parts, made in the order they need each other; `orders` replaces the embedded shop."""
+
+    def __init__(self, settings: Settings, connector: Connector, orders: OrderSystem | None = None) -> None:
+        scripts = connector.scripts
+        self.settings = settings
+        self.connector = connector
+        self.shop = Shop(scripts)
+        self.tokens = Tokens(settings.secret)
+        self.store = Store(scripts, keep_replies=settings.keep_replies, keep_entries=settings.keep_entries)
+        self.timers = Timers(scripts)
+        self.directory = Directory(scripts)
+        self.parts = Parts(self.store, orders or self.shop, self.timers, ServerClock(), settings)
+        self.applying = Applying(self.parts)
+        self.negotiation = Negotiation(self.parts, self.applying)
+        self.desk = Desk(scripts, self.store)
+        self.fanout = Fanout(self.parts, self.desk)
+        self.subscriber = Subscriber(connector.subscriber, scripts, self.fanout.heard, self.fanout.restored)
+        self.fanout.attach(self.subscriber)
+        commands = Commands(Talk(self.parts, self.desk, self.directory), self.negotiation, Reading(self.parts))
+        self.gateway = Gateway(self.parts, commands, self.fanout, self.desk, self.directory, self.tokens)
+        self.watcher = Watcher(self.timers, self.timer_fired)
+        self.alarms = Alarms(self.watcher, connector.primaries, db=connector.db)
+        self.events = ShopEvents(connector.client, self.order_event)
+
+    async def timer_fired(self, timer_id: str, due: datetime) -> None:
+        """A deadline, or the time to ask the order system again."""
+        kind, conversation_id, proposal_id = read_timer_id(timer_id)
+        if kind == "expire":
+            await self.negotiation.expire(conversation_id, proposal_id)
+        else:
+            await self.applying.retry(conversation_id, proposal_id)
+
+    async def order_event(self, event: OrderEvent) -> None:
+        """The embedded shop's order moved."""
+        if event.buyer_id is None:
+            event = event.model_copy(
+                update={"buyer_id": (await self.parts.orders.order(event.shop_id, event.order_id)).buyer_id}
+            )
+        await self.negotiation.order_moved(event)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Hear, watch and consume while inside; then stop in the opposite order, and finish what was begun."""
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(self.connector.aclose)
+                stack.push_async_callback(self.fanout.aclose)
+                for work in (self.subscriber.run(), self.events.run()):
+                    task = asyncio.create_task(work)
+                    stack.push_async_callback(_stop, task)
+                stack.push_async_callback(self.parts.background.drain, self.settings.drain.total_seconds())
+                await stack.enter_async_context(self.watcher)
+                await stack.enter_async_context(self.alarms)
+                yield
+        finally:
+            log.debug("stopped")
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def make_app(house: House) -> web.Application:
+    """The aiohttp application: /ws, /healthz (this process lives) and /readyz (it can serve)."""
+
+    async def run(app: web.Application) -> AsyncIterator[None]:
+        async with house.running():
+            yield
+
+    async def drain(app: web.Application) -> None:
+        await house.gateway.drain()
+
+    async def healthz(request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(2):
+                await house.desk.waiting("readyz")
+        except (RedisError, OSError, TimeoutError, CommandError) as error:
+            return _not_ready(f"Redis does not answer: {error}")
+        return _not_ready("going away") if house.gateway.draining else web.json_response({"status": "ready"})
+
+    app = web.Application()
+    app.cleanup_ctx.append(run)
+    app.on_shutdown.append(drain)
+    app.router.add_get("/ws", house.gateway.handle)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    return app
+
+
+def _not_ready(why: str) -> web.Response:
+    return web.json_response({"status": "not ready", "why": why}, status=503)
+
+
+def make_house(settings: Settings, orders: OrderSystem | None = None) -> House:
+    """The house on `settings.redis_url`. Raises BadRedisUrl."""
+    return House(settings, connect(settings.redis_url), orders)

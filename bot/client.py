@@ -1,0 +1,372 @@
+"""The protocol from Python: a chat client that reconnects and resumes by itself.
+
+Law: `logs` holds every entry of every conversation from the first one seen, once and in order, whatever the connection
+did meanwhile; a command sent before a cut is sent again with its id, and so gets its first reply.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from bot.frames import PROTOCOL
+
+log = logging.getLogger(__name__)
+
+Frame = dict[str, Any]
+Entry = dict[str, Any]
+
+_FINAL_CODES = frozenset({4400, 4401, 4426})
+"""Close codes after which connecting again would end the same way."""
+
+
+class CommandFailed(Exception):
+    """A command was answered with an error; `code` and `problem` (all its members) say why, `card` how it is now."""
+
+    def __init__(self, problem: Frame) -> None:
+        super().__init__(f"{problem['code']}: {problem.get('title', '')} {problem.get('detail', '')}".strip())
+        self.problem = problem
+        self.code: str = problem["code"]
+        self.card: Frame | None = problem.get("card")
+
+
+class Refused(ConnectionError):
+    """The gateway will not have this client: a bad token, an unsupported protocol."""
+
+
+class ProtocolViolation(AssertionError):
+    """The gateway sent a gap or a double: what this product promises never to do."""
+
+
+class ChatClient:
+    """One participant's connection. Use as an async context manager, or `start` and `aclose`.
+
+    `url` is the gateway's websocket (a sequence: tried in turn), `token` a token or a function that gives a fresh one.
+    `on_entry(conversation_id, entry)` and `on_event(frame)` are called in order, and may be coroutines.
+    """
+
+    def __init__(
+        self,
+        url: str | list[str],
+        token: str | Callable[[], str],
+        *,
+        locale: str = "zh-CN",
+        on_entry: Callable[[str, Entry], Awaitable[None] | None] | None = None,
+        on_event: Callable[[Frame], Awaitable[None] | None] | None = None,
+        http: aiohttp.ClientSession | None = None,
+        backoff: tuple[float, float] = (0.05, 5.0),
+        patience: float = 30.0,
+    ) -> None:
+        self._urls = [url] if isinstance(url, str) else url
+        self._token = token
+        self._locale = locale
+        self._on_entry = on_entry
+        self._on_event = on_event
+        self._own_http = http is None
+        self._http = http
+        self._backoff = backoff
+        self._patience = patience
+        self.logs: dict[str, list[Entry]] = {}
+        """Of each conversation the entries seen, in order; each has `seq`, `at_ms` and its parts."""
+        self.cursors: dict[str, int] = {}
+        self.conversations: dict[str, Frame] = {}
+        self.waiting: dict[str, Frame] = {}
+        self.welcome: Frame = {}
+        self.connections = 0
+        self.violations: list[str] = []
+        self._ws: aiohttp.ClientWebSocketResponse | None = None
+        self._pending: dict[str, tuple[bytes, asyncio.Future[Frame]]] = {}
+        self._runner: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._failure: Exception | None = None
+        self._retry_after: float | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def start(self) -> None:
+        """Connect, and return when welcomed. Raises Refused, or TimeoutError after `patience` seconds."""
+        if self._http is None:
+            self._http = aiohttp.ClientSession()
+        self._runner = asyncio.create_task(self._run(), name="chat-client")
+        try:
+            async with asyncio.timeout(self._patience):
+                await self.connected()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def connected(self) -> None:
+        """Wait until there is a welcomed connection. Raises Refused."""
+        await self._connected.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def aclose(self) -> None:
+        """Close for good."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+        if self._own_http and self._http is not None:
+            await self._http.close()
+        for _, reply in self._pending.values():
+            if not reply.done():
+                reply.set_exception(ConnectionError("the client was closed"))
+                reply.exception()
+
+    def cut(self) -> None:
+        """Cut the connection as a bad network would (for tests); the client comes back by itself."""
+        if self._ws is not None:
+            transport = self._ws.get_extra_info("socket") and self._ws._response.connection
+            if transport and transport.transport:
+                transport.transport.abort()
+
+    async def open(self, buyer_id: str) -> Frame:
+        """An agent opens, or takes, the conversation with a buyer."""
+        return await self.command("open", buyer_id=buyer_id)
+
+    async def say(self, conversation_id: str, text: str) -> Frame:
+        """Say something."""
+        return await self.command("say", conversation_id=conversation_id, text=text)
+
+    async def orders(self, conversation_id: str) -> list[Frame]:
+        """The buyer's orders."""
+        orders: list[Frame] = (await self.command("orders", conversation_id=conversation_id))["orders"]
+        return orders
+
+    async def quote(self, conversation_id: str, order_id: str) -> Frame:
+        """What each SKU of each line of an order would mean."""
+        quote: Frame = (await self.command("quote", conversation_id=conversation_id, order_id=order_id))["quote"]
+        return quote
+
+    async def propose(
+        self, conversation_id: str, order_id: str, changes: list[Frame], *, waive_difference: bool = False
+    ) -> Frame:
+        """Ask for a change: `changes` are `{line_id, to_sku}`, with `from_sku` if you like it checked."""
+        return await self.command(
+            "propose",
+            conversation_id=conversation_id,
+            order_id=order_id,
+            changes=changes,
+            waive_difference=waive_difference,
+        )
+
+    async def answer(self, card: Frame, action: str, *, comment: str | None = None) -> Frame:
+        """Click `agree` or `reject` on a card, as it is shown."""
+        words = {} if comment is None else {"comment": comment}
+        return await self.command(
+            "answer",
+            conversation_id=card["conversation_id"],
+            proposal_id=card["proposal_id"],
+            version=card["version"],
+            action=action,
+            **words,
+        )
+
+    async def withdraw(self, card: Frame) -> Frame:
+        """Take a waiting card back."""
+        return await self.command("withdraw", conversation_id=card["conversation_id"], proposal_id=card["proposal_id"])
+
+    async def transfer(self, conversation_id: str, agent_id: str) -> Frame:
+        """Hand the conversation to a colleague."""
+        return await self.command("transfer", conversation_id=conversation_id, agent_id=agent_id)
+
+    async def history(self, conversation_id: str, *, before: int | None = None, limit: int = 50) -> Frame:
+        """A page of the log."""
+        return await self.command("history", conversation_id=conversation_id, before=before, limit=limit)
+
+    async def command(self, type: str, *, command_id: str | None = None, **members: Any) -> Frame:
+        """Send any command and return its `ok`; over a cut it is sent again with its id. Raises CommandFailed.
+
+        A gateway that is busy, restarting or away from its store is asked again for as long as `patience` lasts.
+        """
+        command_id = command_id or str(uuid.uuid4())
+        data = orjson.dumps({"type": type, "id": command_id, **members})
+        async with asyncio.timeout(self._patience):
+            while True:
+                answer = await self._ask(command_id, data)
+                if answer["type"] == "ok":
+                    return answer
+                retry_ms = answer.get("retry_after_ms")
+                if retry_ms is None:
+                    raise CommandFailed(answer)
+                await asyncio.sleep(retry_ms / 1000)
+
+    async def _ask(self, command_id: str, data: bytes) -> Frame:
+        if self._failure is not None:
+            raise self._failure
+        reply: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._pending[command_id] = (data, reply)
+        try:
+            await self._send(data)
+            return await reply
+        finally:
+            self._pending.pop(command_id, None)
+
+    async def send_raw(self, text: str) -> None:
+        """Send any text as a frame; for trying what a gateway makes of it."""
+        await self.connected()
+        assert self._ws is not None
+        await self._ws.send_str(text)
+
+    async def wait_for(self, found: Callable[[], Any], limit: float | None = None) -> Any:
+        """What `found` gives as soon as it is true, looked at after every frame. Raises TimeoutError."""
+        async with asyncio.timeout(limit or self._patience):
+            while not (result := found()):
+                self._changed.clear()
+                await self._changed.wait()
+        return result
+
+    def cards(self, conversation_id: str) -> dict[str, Frame]:
+        """The cards of a conversation as they are now, by proposal id."""
+        return {
+            entry["card"]["proposal_id"]: entry["card"]
+            for entry in self.logs.get(conversation_id, ())
+            if "card" in entry
+        }
+
+    async def _send(self, data: bytes) -> None:
+        """Send now if connected; what is pending is sent again by the next connection."""
+        if self._connected.is_set() and self._ws is not None:
+            with contextlib.suppress(ConnectionError):
+                await self._ws.send_str(data.decode())
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._session(self._urls[(attempt + self.connections) % len(self._urls)])
+                attempt = 0
+            except Refused as refused:
+                self._fail(refused)
+                return
+            except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
+                log.debug("connection failed: %s", error)
+                attempt += 1
+            self._connected.clear()
+            self._ws = None
+            least, most = self._backoff
+            pause = random.uniform(0.5, 1) * min(most, least * 2 ** min(attempt, 12))
+            if self._retry_after is not None:
+                pause, self._retry_after = self._retry_after, None
+            await asyncio.sleep(pause)
+
+    def _fail(self, failure: Exception) -> None:
+        self._failure = failure
+        self._connected.set()
+        for _, reply in self._pending.values():
+            if not reply.done():
+                reply.set_exception(failure)
+
+    async def _session(self, url: str) -> None:
+        assert self._http is not None
+        async with self._http.ws_connect(url, heartbeat=20, max_msg_size=0, compress=0) as ws:
+            self._ws = ws
+            token = self._token if isinstance(self._token, str) else self._token()
+            hello = {
+                "type": "hello",
+                "token": token,
+                "protocol": PROTOCOL,
+                "cursors": self.cursors,
+                "locale": self._locale,
+            }
+            await ws.send_str(orjson.dumps(hello).decode())
+            problem: Frame = {}
+            async for message in ws:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                frame: Frame = orjson.loads(message.data)
+                if frame["type"] == "error" and not self.welcome:
+                    problem = frame
+                await self._receive(frame)
+            if ws.close_code in _FINAL_CODES:
+                raise Refused(f"{problem.get('code', ws.close_code)}: {problem.get('detail', 'closed')}")
+
+    async def _receive(self, frame: Frame) -> None:
+        match frame["type"]:
+            case "ok" | "error":
+                self._answered(frame)
+            case "entry":
+                await self._take(frame["conversation_id"], frame)
+            case "reset":
+                await self._take_page(frame)
+            case "welcome":
+                await self._welcomed(frame)
+            case "bye":
+                self._retry_after = frame["retry_after_ms"] / 1000
+            case "conversation":
+                self._take_conversation(frame)
+        if self._on_event is not None and frame["type"] not in ("ok", "entry"):
+            await _call(self._on_event(frame))
+        self._changed.set()
+
+    def _answered(self, frame: Frame) -> None:
+        _, reply = self._pending.get(frame["re"] or "", (b"", None))
+        if reply is not None and not reply.done():
+            reply.set_result(frame)
+
+    async def _welcomed(self, frame: Frame) -> None:
+        self.welcome = frame
+        self.connections += 1
+        for conversation in frame["conversations"]:
+            id = conversation["conversation_id"]
+            self.conversations[id] = conversation
+            self.cursors.setdefault(id, conversation["seq"])
+        if frame["participant"]["role"] == "buyer":
+            self.cursors.setdefault(f"{frame['participant']['shop_id']}.{frame['participant']['id']}", 0)
+        self.waiting = {conversation["conversation_id"]: conversation for conversation in frame["waiting"]}
+        self._connected.set()
+        assert self._ws is not None
+        for data, _ in list(self._pending.values()):
+            await self._ws.send_str(data.decode())
+
+    def _take_conversation(self, conversation: Frame) -> None:
+        id = conversation["conversation_id"]
+        if conversation["agent_id"] is None:
+            self.waiting[id] = conversation
+        else:
+            self.waiting.pop(id, None)
+        if id in self.conversations:
+            self.conversations[id] = conversation
+
+    async def _take(self, conversation_id: str, entry: Entry) -> None:
+        """The next entry of a log; anything but the next is what must never happen, and is kept as a violation."""
+        cursor = self.cursors.get(conversation_id)
+        if cursor is not None and entry["seq"] != cursor + 1:
+            self.violations.append(f"{conversation_id}: seq {entry['seq']} after {cursor}")
+        self.cursors[conversation_id] = entry["seq"]
+        self.logs.setdefault(conversation_id, []).append(entry)
+        if "conversation" in entry:
+            self.conversations[conversation_id] = entry["conversation"]
+        if self._on_entry is not None:
+            await _call(self._on_entry(conversation_id, entry))
+
+    async def _take_page(self, page: Frame) -> None:
+        """A fresh page instead of what is missing: what it repeats is dropped; where it skips, the log begins anew."""
+        id = page["conversation_id"]
+        self.conversations[id] = page["conversation"]
+        cursor = self.cursors.get(id, 0)
+        if (page["entries"] and page["entries"][0]["seq"] > cursor + 1) or page["last_seq"] < cursor:
+            self.logs[id] = []
+            cursor = 0
+        self.cursors.pop(id, None)
+        for entry in page["entries"]:
+            if entry["seq"] > cursor:
+                await self._take(id, entry)
+        self.cursors[id] = page["last_seq"]
+
+
+async def _call(result: Awaitable[None] | None) -> None:
+    if result is not None:
+        await result

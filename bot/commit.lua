@@ -1,0 +1,98 @@
+-- Write one decision whole, or nothing.
+--
+-- KEYS[1]  chat:{c}            hash: v (version), b (body), seq (the log's last seq)
+-- KEYS[2]  chat:{c}:log        stream of entries, ids <seq>-0
+-- KEYS[3]  chat:{c}:replies    hash: command id -> "<n> <digest> <last seq> <reply>"; "#" -> n; "#<n>" -> command id
+-- KEYS[4…] the documents (hashes: v, b) and holds (strings) that the lists below point at, by their index in KEYS
+--
+-- ARGV     read from left to right; a list is its count, then its items:
+--   not_before, not_after      server time in ms: refuse unless not_before <= now < not_after ("" = no bound)
+--   command, digest, reply     remember this reply under this command id ("" = nothing to remember)
+--   keep_replies, keep_entries how many replies and how many entries stay
+--   documents                  list of (key, expected version (0 = absent), new version (0 = only checked), body)
+--   holds                      list of (key, expected value ("" = absent), new value ("" = removed))
+--   entries                    list of JSON texts
+--   channels                   list of channels; each entry is published on each as "<conversation> <seq> <at_ms> <JSON>"
+--   conversation               its id, for what is published
+--
+-- Returns  {"ok", now_ms, last_seq} | {"stale", now_ms} | {"known", digest, last_seq, reply}
+
+local next_arg = 0
+local function take()
+  next_arg = next_arg + 1
+  return ARGV[next_arg]
+end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_text = string.format('%.0f', now)
+
+local not_before, not_after = take(), take()
+local command, digest, reply = take(), take(), take()
+local keep_replies, keep_entries = tonumber(take()), take()
+
+if command ~= '' then
+  local known = redis.call('HGET', KEYS[3], command)
+  if known then
+    local known_digest, seq, text = string.match(known, '^%d+ (%S+) (%d+) (.*)$')
+    return {'known', known_digest, tonumber(seq), text}
+  end
+end
+if (not_before ~= '' and now < tonumber(not_before)) or (not_after ~= '' and now >= tonumber(not_after)) then
+  return {'stale', now}
+end
+
+local documents = {}
+for i = 1, tonumber(take()) do
+  local document = {key = KEYS[tonumber(take())], expected = take(), version = take(), body = take()}
+  if (redis.call('HGET', document.key, 'v') or '0') ~= document.expected then
+    return {'stale', now}
+  end
+  documents[i] = document
+end
+local holds = {}
+for i = 1, tonumber(take()) do
+  local hold = {key = KEYS[tonumber(take())], expected = take(), value = take()}
+  if (redis.call('GET', hold.key) or '') ~= hold.expected then
+    return {'stale', now}
+  end
+  holds[i] = hold
+end
+
+for _, document in ipairs(documents) do
+  if document.version ~= '0' then
+    redis.call('HSET', document.key, 'v', document.version, 'b', document.body)
+  end
+end
+for _, hold in ipairs(holds) do
+  if hold.value == '' then
+    redis.call('DEL', hold.key)
+  else
+    redis.call('SET', hold.key, hold.value)
+  end
+end
+
+local entries, channels = {}, {}
+for i = 1, tonumber(take()) do entries[i] = take() end
+for i = 1, tonumber(take()) do channels[i] = take() end
+local conversation = take()
+local seq = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0')
+for _, entry in ipairs(entries) do
+  seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', keep_entries, seq .. '-0', 'at', now_text, 'e', entry)
+  local message = conversation .. ' ' .. seq .. ' ' .. now_text .. ' ' .. entry
+  for _, channel in ipairs(channels) do
+    redis.call('PUBLISH', channel, message)
+  end
+end
+
+if command ~= '' then
+  local n = redis.call('HINCRBY', KEYS[3], '#', 1)
+  redis.call('HSET', KEYS[3], command, n .. ' ' .. digest .. ' ' .. seq .. ' ' .. reply, '#' .. n, command)
+  local oldest = '#' .. (n - keep_replies)
+  local old = redis.call('HGET', KEYS[3], oldest)
+  if old then
+    redis.call('HDEL', KEYS[3], old, oldest)
+  end
+end
+return {'ok', now, seq}

@@ -1,0 +1,59 @@
+"""A conversation of one shop and one buyer: whose it is, and who may act in it."""
+
+from bot.errors import CommandError
+from bot.participant import Participant, Role, live_channel
+from cards.model import Instant, Model
+
+
+class Conversation(Model):
+    """One buyer's talk with one shop. Without an agent it waits for one to take it."""
+
+    id: str
+    shop_id: str
+    buyer_id: str
+    buyer_name: str
+    agent_id: str | None = None
+    agent_name: str | None = None
+    opened: Instant
+
+    @property
+    def channels(self) -> list[str]:
+        """Who hears of what happens here: the buyer, and the agent if there is one."""
+        channels = [live_channel(self.shop_id, Role.BUYER, self.buyer_id)]
+        if self.agent_id is not None:
+            channels.append(live_channel(self.shop_id, Role.AGENT, self.agent_id))
+        return channels
+
+    def given_to(self, agent_id: str, agent_name: str) -> "Conversation":
+        """The same conversation, in that agent's hands."""
+        return self.model_copy(update={"agent_id": agent_id, "agent_name": agent_name})
+
+
+def conversation_id(shop_id: str, buyer_id: str) -> str:
+    """`<shop>.<buyer>`: there is one conversation for each."""
+    return f"{shop_id}.{buyer_id}"
+
+
+def buyer_of(conversation_id: str) -> str:
+    """The buyer's id in a conversation's id."""
+    return conversation_id.partition(".")[2]
+
+
+def check_may_see(who: Participant, conversation_id: str) -> None:
+    """A buyer sees only their own conversation, an agent only their shop's.
+
+    Raises CommandError `unknown_conversation`: whether another's exists is nobody's business.
+    """
+    shop_id, _, buyer_id = conversation_id.partition(".")
+    mine = shop_id == who.shop_id and bool(buyer_id)
+    if not mine or (who.role is Role.BUYER and buyer_id != who.id) or who.role is Role.SERVICE:
+        raise CommandError("unknown_conversation", conversation_id=conversation_id)
+
+
+def check_current_agent(who: Participant, conversation: Conversation | None) -> Conversation:
+    """Only the current agent acts (R12). Raises CommandError `unknown_conversation` or `not_current_agent`."""
+    if conversation is None:
+        raise CommandError("unknown_conversation")
+    if who.role is not Role.AGENT or conversation.agent_id != who.id:
+        raise CommandError("not_current_agent", agent_id=conversation.agent_id or "")
+    return conversation

@@ -1,0 +1,183 @@
+"""From Redis to this process's sessions: what was committed anywhere reaches everybody who may see it, once.
+
+Law: a message is only a hint that the log has grown. What is next for a session is sent at once; any gap is read from
+the log, which is the truth.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Coroutine
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from bot.desk import Desk
+from bot.entry import render_conversation
+from bot.errors import CommandError
+from bot.flows.deciding import Parts
+from bot.flows.reading import audience_of, render_page
+from bot.frames import encode, encode_entry
+from bot.participant import Participant, Role, desk_channel
+from bot.rendering import Rendering
+from bot.sessions import CloseCode, Session
+from bot.store import Loaded, LoggedEntry, Store
+from bot.subscriber import Subscriber
+
+log = logging.getLogger(__name__)
+
+_PAGE = 200
+_FRESH_PAGE = 50
+
+
+class Fanout:
+    """The sessions of this process by channel. `attach` the subscriber before the first session joins."""
+
+    def __init__(self, parts: Parts, desk: Desk) -> None:
+        self._store: Store = parts.store
+        self._clock = parts.clock
+        self._keep = parts.settings.resume_entries
+        self._desk = desk
+        self._rendering = Rendering()
+        self._sessions: defaultdict[str, set[Session]] = defaultdict(set)
+        self._catching: set[asyncio.Task[None]] = set()
+        self._subscriber: Subscriber | None = None
+
+    def attach(self, subscriber: Subscriber) -> None:
+        """Hear through this subscriber, which calls `heard` and `restored`."""
+        self._subscriber = subscriber
+
+    @property
+    def sessions(self) -> list[Session]:
+        """Everybody here."""
+        return list({session for sessions in self._sessions.values() for session in sessions})
+
+    async def join(self, session: Session) -> None:
+        """From now on the session hears its channels; it must then be caught up from the log."""
+        assert self._subscriber is not None
+        for channel in _channels(session.who):
+            self._sessions[channel].add(session)
+            await self._subscriber.subscribe(channel)
+
+    def leave(self, session: Session) -> None:
+        """The session is gone."""
+        assert self._subscriber is not None
+        for channel in _channels(session.who):
+            here = self._sessions.get(channel)
+            if here is None:
+                continue
+            here.discard(session)
+            if not here:
+                del self._sessions[channel]
+                self._subscriber.unsubscribe(channel)
+
+    def heard(self, channel: str, message: bytes) -> None:
+        """A commit published an entry on a channel: `<conversation> <seq> <at_ms> <JSON>`."""
+        conversation, seq, at_ms, body = message.split(b" ", 3)
+        entry = LoggedEntry(int(seq), int(at_ms), body)
+        if channel.startswith("desk:"):
+            self._tell_desk(channel, entry)
+            return
+        conversation_id = conversation.decode()
+        for session in self._sessions.get(channel, ()):
+            cursor = session.cursors.get(conversation_id)
+            if not session.ready or conversation_id in session.targets or cursor is None or entry.seq > cursor + 1:
+                self._behind(session, conversation_id, entry.seq)
+            elif entry.seq == cursor + 1:
+                self._send(session, conversation_id, entry)
+
+    def _tell_desk(self, channel: str, entry: LoggedEntry) -> None:
+        if (conversation := self._rendering.read(entry.body).conversation) is None:
+            return
+        frame = encode({"type": "conversation", "seq": entry.seq, **render_conversation(conversation)})
+        for session in self._sessions.get(channel, ()):
+            if session.ready:
+                session.send(frame)
+
+    def _send(self, session: Session, conversation_id: str, entry: LoggedEntry) -> None:
+        parts = self._rendering.parts(entry.body, audience_of(session.who), session.locale)
+        frame = encode_entry(self._clock.now_ms(), conversation_id, entry.seq, entry.at_ms, parts)
+        session.send_entry(conversation_id, entry.seq, frame)
+
+    def restored(self) -> None:
+        """The subscriber was deaf for a while: everybody catches up."""
+        for session in self.sessions:
+            if session.ready:
+                self._start(self._resync(session))
+
+    async def _resync(self, session: Session) -> None:
+        try:
+            for loaded in await self.conversations_of(session.who):
+                assert loaded.conversation is not None
+                if loaded.seq > session.cursors.get(loaded.conversation.id, 0):
+                    self._behind(session, loaded.conversation.id, loaded.seq)
+        except RedisError as error:
+            session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
+
+    async def conversations_of(self, who: Participant) -> list[Loaded]:
+        """The conversations this participant hears of: a buyer's own, an agent's inbox."""
+        if who.role is Role.AGENT:
+            return await self._desk.of_agent(who.shop_id, who.id)
+        loaded = await self._store.load(f"{who.shop_id}.{who.id}")
+        return [loaded] if loaded.conversation else []
+
+    def release(self, session: Session) -> None:
+        """The welcome was sent: what came in the meantime is caught up, and from now on entries go out live."""
+        session.ready = True
+        behind, session.targets = session.targets, {}
+        for conversation_id, seq in behind.items():
+            if seq > session.cursors.get(conversation_id, 0):
+                self._behind(session, conversation_id, seq)
+
+    def _behind(self, session: Session, conversation_id: str, seq: int) -> None:
+        catching = conversation_id in session.targets
+        session.targets[conversation_id] = max(seq, session.targets.get(conversation_id, 0))
+        if session.ready and not catching:
+            self._start(self._catch_up(session, conversation_id))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="catch-up")
+        self._catching.add(task)
+        task.add_done_callback(self._catching.discard)
+
+    async def _catch_up(self, session: Session, conversation_id: str) -> None:
+        try:
+            while session.cursors.get(conversation_id, 0) < session.targets[conversation_id]:
+                if session.closing is not None:
+                    return
+                await self.send_missing(session, conversation_id, session.cursors.get(conversation_id))
+        except (RedisError, CommandError) as error:
+            session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
+        finally:
+            del session.targets[conversation_id]
+
+    async def send_missing(self, session: Session, conversation_id: str, cursor: int | None) -> None:
+        """What the log has after `cursor`, entry by entry; a fresh page where that is too much, too old, or unknown."""
+        if cursor is not None:
+            while True:
+                page = await self._store.read_after(conversation_id, cursor, _PAGE)
+                readable = page.first_seq <= cursor + 1 and cursor <= page.last_seq
+                if not readable or page.last_seq - cursor > self._keep:
+                    break
+                for entry in page.entries:
+                    self._send(session, conversation_id, entry)
+                    cursor = entry.seq
+                if cursor >= page.last_seq:
+                    session.cursors[conversation_id] = cursor
+                    return
+        page = await self._store.read_before(conversation_id, None, _FRESH_PAGE)
+        if page.conversation is None:
+            return
+        rendered = render_page(page, audience_of(session.who), session.locale)
+        frame = {"type": "reset", "conversation_id": conversation_id, "now_ms": self._clock.now_ms(), **rendered}
+        session.send_entry(conversation_id, page.last_seq, encode(frame))
+
+    async def aclose(self) -> None:
+        """Stop catching up."""
+        for task in list(self._catching):
+            task.cancel()
+        await asyncio.gather(*self._catching, return_exceptions=True)
+
+
+def _channels(who: Participant) -> list[str]:
+    return [who.channel, desk_channel(who.shop_id)] if who.role is Role.AGENT else [who.channel]

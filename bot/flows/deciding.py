@@ -1,0 +1,83 @@
+"""What every flow stands on: the parts of the house it needs, and deciding again when a commit was stale."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from bot.clock import ServerClock
+from bot.errors import CommandError
+from bot.orders.base import OrderSystem
+from bot.settings import Settings
+from bot.store import CommandId, Loaded, Stale, Store
+from scheduler.timers import Timers
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_ATTEMPTS = 12
+"""How often a decision is made again before the caller is told `busy`; two racing flows need two."""
+
+
+class Background:
+    """Work that outlives the command that began it; the process waits for it when it drains."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any], what: str) -> None:
+        """Run it; a failure is logged, and left to the timer or event that will come again."""
+        task = asyncio.create_task(self._run(work, what), name=what)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, work: Coroutine[Any, Any, Any], what: str) -> None:
+        try:
+            await work
+        except Exception:
+            log.warning("%s failed; it will be tried again by its timer or event", what, exc_info=True)
+
+    async def drain(self, limit: float) -> None:
+        """Wait for all of it, `limit` seconds at most; the rest is cancelled."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=limit)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What flows work with; made once, by the composition root."""
+
+    store: Store
+    orders: OrderSystem
+    timers: Timers
+    clock: ServerClock
+    settings: Settings
+    background: Background = field(default_factory=Background)
+
+    async def load(
+        self,
+        conversation_id: str,
+        command: CommandId | None = None,
+        *,
+        orders: tuple[str, ...] = (),
+        proposals: tuple[str, ...] = (),
+    ) -> Loaded:
+        """`Store.load`, and the clock takes note of the server's time."""
+        loaded = await self.store.load(conversation_id, command, orders=orders, proposals=proposals)
+        self.clock.heard(loaded.now)
+        return loaded
+
+
+async def decide(attempt: Callable[[], Awaitable[T]]) -> T:
+    """The first attempt that is not stale; each loads and decides anew. Raises CommandError `busy` after a dozen."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return await attempt()
+        except Stale:
+            continue
+    raise CommandError("busy", retry_after_ms=200)

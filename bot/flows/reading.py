@@ -1,0 +1,108 @@
+"""What a command only reads: orders, quotes, pages of the log."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from bot.conversation import buyer_of, check_current_agent
+from bot.entry import Entry, render_conversation, render_entry
+from bot.errors import CommandError
+from bot.flows.deciding import Parts
+from bot.frames import History, Orders, Quote
+from bot.orders.base import UnknownOrder, UnknownProduct
+from bot.participant import Participant, Role
+from bot.store import LogPage
+from cards.card import Audience, render, render_order, render_quote
+from cards.errors import Refusal
+from cards.order import Order, Product
+from cards.rules import quote
+from cards.texts import Locale
+
+
+def audience_of(who: Participant) -> Audience:
+    """Whose eyes these are."""
+    return "agent" if who.role is Role.AGENT else "buyer"
+
+
+class Reading:
+    """Answers that change nothing."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def orders(self, who: Participant, command: Orders, locale: Locale) -> dict[str, Any]:
+        """The buyer's orders, newest first: whether each can change, or why not, and its open card."""
+        buyer_id = buyer_of(command.conversation_id)
+        orders = await self._parts.orders.orders(who.shop_id, buyer_id)
+        products, loaded, currency = await asyncio.gather(
+            self._products(who.shop_id, orders),
+            self._parts.load(command.conversation_id, orders=tuple(order.id for order in orders)),
+            self._parts.orders.currency(who.shop_id),
+        )
+        rendered = []
+        for order, proposal in zip(orders, loaded.proposals, strict=True):
+            card = render(proposal, audience_of(who), locale) if proposal else None
+            rendered.append({**render_order(order, products, locale), "card": card})
+        return {"orders": rendered, "currency": currency, "now_ms": self._parts.clock.now_ms()}
+
+    async def quote(self, who: Participant, command: Quote, locale: Locale) -> dict[str, Any]:
+        """For every line and SKU of an order: allowed, or the exact refusal. Raises Refusal, CommandError."""
+        loaded, order, currency = await asyncio.gather(
+            self._parts.load(command.conversation_id, orders=(command.order_id,)),
+            self._order(who.shop_id, command),
+            self._parts.orders.currency(who.shop_id),
+        )
+        check_current_agent(who, loaded.conversation)
+        products = await self._products(who.shop_id, [order])
+        held = loaded.proposals[0]
+        return {
+            "quote": render_quote(quote(order, products), locale, currency),
+            "card": render(held, "agent", locale) if held else None,
+        }
+
+    async def _order(self, shop_id: str, command: Quote) -> Order:
+        try:
+            order = await self._parts.orders.order(shop_id, command.order_id)
+        except UnknownOrder:
+            raise Refusal("unknown_order", {"order_id": command.order_id}) from None
+        if order.buyer_id != buyer_of(command.conversation_id):
+            raise Refusal("unknown_order", {"order_id": command.order_id})
+        return order
+
+    async def _products(self, shop_id: str, orders: Iterable[Order]) -> dict[str, Product]:
+        wanted = dict.fromkeys(line.product_id for order in orders for line in order.lines)
+        found = await asyncio.gather(
+            *[self._parts.orders.product(shop_id, product_id) for product_id in wanted], return_exceptions=True
+        )
+        products: dict[str, Product] = {}
+        for product in found:
+            if isinstance(product, Product):
+                products[product.id] = product
+            elif not isinstance(product, UnknownProduct):
+                raise product
+        return products
+
+    async def history(self, who: Participant, command: History, locale: Locale) -> dict[str, Any]:
+        """A page of the log in rising order, as this reader sees it. Raises CommandError `unknown_conversation`."""
+        page = await self._parts.store.read_before(command.conversation_id, command.before, command.limit)
+        if page.conversation is None:
+            raise CommandError("unknown_conversation", conversation_id=command.conversation_id)
+        return {"now_ms": self._parts.clock.now_ms(), **render_page(page, audience_of(who), locale)}
+
+
+def render_page(page: LogPage, audience: Audience, locale: Locale) -> dict[str, Any]:
+    """A page of a conversation: `conversation`, `entries`, and the seqs of the oldest entry kept and of the newest."""
+    assert page.conversation is not None
+    return {
+        "conversation": render_conversation(page.conversation),
+        "first_seq": page.first_seq,
+        "last_seq": page.last_seq,
+        "entries": [
+            {
+                "seq": entry.seq,
+                "at_ms": entry.at_ms,
+                **render_entry(Entry.model_validate_json(entry.body), audience, locale),
+            }
+            for entry in page.entries
+        ],
+    }

@@ -1,0 +1,310 @@
+"""The websocket endpoint: hello, frames in, replies out, and a gentle end.
+
+Law: a command gets exactly one `ok` or `error`; those of a session that change a conversation run in the order sent.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import WSMsgType, web
+from redis.exceptions import RedisError
+
+from bot.auth import Tokens
+from bot.commands import Commands
+from bot.conversation import conversation_id
+from bot.desk import Desk
+from bot.directory import Directory
+from bot.entry import render_conversation
+from bot.errors import CommandError, problem
+from bot.fanout import Fanout
+from bot.flows.deciding import Parts
+from bot.flows.reading import audience_of
+from bot.frames import (
+    PROTOCOL,
+    Command,
+    Ping,
+    Refresh,
+    command_id_in,
+    encode,
+    read_command,
+    read_hello,
+)
+from bot.link import Overloaded
+from bot.orders.base import OrderSystemAway
+from bot.participant import Participant, Role
+from bot.sessions import CloseCode, Session
+from bot.store import Loaded, Reply
+from cards.card import render, render_refusal
+from cards.errors import Conflict, Refusal
+from cards.model import to_ms
+from cards.texts import Locale
+
+log = logging.getLogger(__name__)
+
+_HELLO_BYTES = 256 * 1024
+"""A hello may carry cursors of very many conversations; also the most that is read of any frame."""
+_FLOOD = 200
+"""Commands refused in a row for their rate before the session is closed."""
+_BYE_WITHIN_MS = 2000
+"""Clients of a gateway that goes away come back spread over this time."""
+
+
+class Gateway:
+    """Serves sessions; one for each process."""
+
+    def __init__(
+        self, parts: Parts, commands: Commands, fanout: Fanout, desk: Desk, directory: Directory, tokens: Tokens
+    ) -> None:
+        self._parts = parts
+        self._settings = parts.settings
+        self._commands = commands
+        self._fanout = fanout
+        self._desk = desk
+        self._directory = directory
+        self._tokens = tokens
+        self._sockets: set[web.WebSocketResponse] = set()
+        self.draining = False
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """GET /ws: a websocket from its handshake to its close."""
+        if self.draining:
+            return _http_problem(503, "going_away")
+        if not _allowed(request.headers.get("Origin"), request.host, self._settings.allowed_origins):
+            return _http_problem(403, "origin_not_allowed", origin=request.headers["Origin"])
+        ws = web.WebSocketResponse(
+            heartbeat=self._settings.heartbeat.total_seconds(),
+            max_msg_size=_HELLO_BYTES,
+            compress=False,
+            timeout=2,
+        )
+        if not ws.can_prepare(request).ok:
+            return _http_problem(426, "websocket_expected")
+        await ws.prepare(request)
+        self._sockets.add(ws)
+        try:
+            session = await self._hello(ws, request)
+            if session is not None:
+                await self._serve(ws, session)
+        finally:
+            self._sockets.discard(ws)
+        return ws
+
+    async def _hello(self, ws: web.WebSocketResponse, request: web.Request) -> Session | None:
+        try:
+            message = await ws.receive(timeout=self._settings.hello_timeout.total_seconds())
+        except TimeoutError:
+            await _refuse(ws, CloseCode.HELLO_TIMEOUT, CommandError("hello_timeout"))
+            return None
+        if message.type is not WSMsgType.TEXT:
+            if message.type is WSMsgType.BINARY:
+                await _refuse(ws, CloseCode.BAD_HELLO, CommandError("text_frames_only"))
+            return None
+        locale = Locale.ZH_CN
+        try:
+            hello = read_hello(message.data)
+            locale = hello.locale
+            who = self._tokens.read(hello.token)
+            if who.role is Role.SERVICE:
+                raise CommandError("people_only")
+        except CommandError as error:
+            code = {"unsupported_protocol": CloseCode.UNSUPPORTED_PROTOCOL, "bad_frame": CloseCode.BAD_HELLO}
+            await _refuse(ws, code.get(error.code, CloseCode.UNAUTHORIZED), error, locale)
+            return None
+        session = Session(ws, request.transport, who, hello.locale, self._settings)
+        session.asked = hello.cursors
+        return session
+
+    async def _serve(self, ws: web.WebSocketResponse, session: Session) -> None:
+        writing = asyncio.create_task(session.write(), name="session-write")
+        expiring = asyncio.create_task(self._expire(session), name="session-expiry")
+        try:
+            await self._fanout.join(session)
+            await self._welcome(session)
+            async for message in ws:
+                if message.type is WSMsgType.TEXT:
+                    self._receive(session, message.data)
+                elif message.type is WSMsgType.BINARY:
+                    session.send(_error_frame(None, CommandError("text_frames_only"), session))
+        except (RedisError, OSError) as error:
+            log.warning("session closed, Redis away: %s", error)
+            session.close(CloseCode.BEHIND, "the store is away: resume with your cursors")
+        finally:
+            self._fanout.leave(session)
+            if session.closing is not None:
+                await session.closing
+            writing.cancel()
+            expiring.cancel()
+            await asyncio.gather(writing, expiring, return_exceptions=True)
+
+    async def _welcome(self, session: Session) -> None:
+        """Subscribed already: read what there is, say it, then let live entries through from there."""
+        who, asked = session.who, session.asked
+        waiting: list[Loaded]
+        if who.role is Role.AGENT:
+            mine, waiting = await asyncio.gather(self._fanout.conversations_of(who), self._desk.waiting(who.shop_id))
+        else:
+            mine, waiting = await self._fanout.conversations_of(who), []
+        await self._remember(who)
+        frame = {
+            "type": "welcome",
+            "session_id": session.id,
+            "protocol": PROTOCOL,
+            "now_ms": self._parts.clock.now_ms(),
+            "participant": {"role": who.role, "id": who.id, "shop_id": who.shop_id, "name": who.name},
+            "expires_ms": to_ms(who.expires),
+            "heartbeat_ms": round(self._settings.heartbeat.total_seconds() * 1000),
+            "answer_window_ms": round(self._settings.answer_window.total_seconds() * 1000),
+            "conversations": [_summary(loaded) for loaded in mine],
+            "waiting": [_summary(loaded) for loaded in waiting],
+        }
+        session.send(encode(frame))
+        if who.role is Role.BUYER:
+            session.cursors[conversation_id(who.shop_id, who.id)] = 0
+        for loaded in mine:
+            if loaded.conversation:
+                session.cursors[loaded.conversation.id] = loaded.seq
+        for asked_id, seq in asked.items():
+            with contextlib.suppress(CommandError):
+                self._commands.check(who, asked_id)
+                await self._fanout.send_missing(session, asked_id, seq)
+        self._fanout.release(session)
+
+    async def _remember(self, who: Participant) -> None:
+        role: Literal["agent", "buyer"] = "agent" if who.role is Role.AGENT else "buyer"
+        if await self._directory.name(who.shop_id, role, who.id) != who.name:
+            await self._directory.remember(who.shop_id, role, who.id, who.name)
+
+    async def _expire(self, session: Session) -> None:
+        """Close a session whose token has expired, unless it was refreshed meanwhile."""
+        while True:
+            left_ms = to_ms(session.who.expires) - self._parts.clock.now_ms()
+            if left_ms <= 0:
+                break
+            await asyncio.sleep(min(left_ms / 1000 + 0.01, 3600))
+        session.close(CloseCode.UNAUTHORIZED, "token expired")
+
+    def _receive(self, session: Session, data: str) -> None:
+        """One frame: checked here and now, then answered by a task of its own."""
+        try:
+            if len(data) > self._settings.frame_bytes:
+                raise CommandError("frame_too_large", limit=self._settings.frame_bytes, size=len(data))
+            self._check_rate(session)
+            command = read_command(data)
+            if self.draining:
+                raise CommandError("going_away", retry_after_ms=random.randrange(_BYE_WITHIN_MS))
+            if len(session.under_way) >= self._settings.commands_under_way:
+                raise CommandError("busy", retry_after_ms=200)
+        except CommandError as error:
+            command_id = command_id_in(data) if error.code != "frame_too_large" else None
+            session.send(_error_frame(command_id, error, session))
+            return
+        task = asyncio.create_task(self._run(session, command, data), name=f"command-{command.type}")
+        session.under_way.add(task)
+        task.add_done_callback(session.under_way.discard)
+
+    def _check_rate(self, session: Session) -> None:
+        wait_ms = session.rate.wait_ms(asyncio.get_running_loop().time())
+        if not wait_ms:
+            session.refused_in_a_row = 0
+            return
+        session.refused_in_a_row += 1
+        if session.refused_in_a_row > _FLOOD:
+            session.close(CloseCode.FLOOD, "too many commands")
+        raise CommandError("rate_limited", retry_after_ms=wait_ms)
+
+    async def _run(self, session: Session, command: Command, data: str) -> None:
+        try:
+            if isinstance(command, Ping):
+                answer: Reply | dict[str, Any] = {"now_ms": self._parts.clock.now_ms()}
+            elif isinstance(command, Refresh):
+                answer = self._refresh(session, command)
+            else:
+                answer = await self._commands.run(session, command)
+            session.send(_ok_frame(str(command.id), answer))
+        except Exception as error:
+            session.send(_error_frame(str(command.id), error, session))
+
+    def _refresh(self, session: Session, command: Refresh) -> dict[str, Any]:
+        fresh = self._tokens.read(command.token)
+        if (fresh.role, fresh.id, fresh.shop_id) != (session.who.role, session.who.id, session.who.shop_id):
+            raise CommandError("token_of_another")
+        session.who = fresh
+        return {"expires_ms": to_ms(fresh.expires)}
+
+    async def drain(self) -> None:
+        """Take nothing new, let what is under way be answered, tell everybody to come back elsewhere, and close."""
+        self.draining = True
+        limit = self._settings.drain.total_seconds()
+        sessions = self._fanout.sessions
+        under_way = [task for session in sessions for task in session.under_way]
+        if under_way:
+            await asyncio.wait(under_way, timeout=limit)
+        for session in sessions:
+            session.send(encode({"type": "bye", "retry_after_ms": random.randrange(_BYE_WITHIN_MS)}))
+        await asyncio.gather(*[session.flushed(1) for session in sessions])
+        for session in sessions:
+            session.close(CloseCode.GOING_AWAY, "going away: resume elsewhere")
+        await asyncio.gather(*[session.closing for session in sessions if session.closing], return_exceptions=True)
+        await asyncio.gather(
+            *[ws.close(code=CloseCode.GOING_AWAY) for ws in list(self._sockets)], return_exceptions=True
+        )
+
+
+def _summary(loaded: Loaded) -> dict[str, Any]:
+    assert loaded.conversation is not None
+    return {**render_conversation(loaded.conversation), "seq": loaded.seq}
+
+
+def _ok_frame(command_id: str, answer: Reply | dict[str, Any]) -> bytes:
+    if isinstance(answer, Reply):
+        rest = answer.body[1:] if answer.body != "{}" else "}"
+        return f'{{"type":"ok","re":"{command_id}","seq":{answer.seq}{"," if rest != "}" else ""}{rest}'.encode()
+    return orjson.dumps({"type": "ok", "re": command_id, **answer})
+
+
+def _error_frame(command_id: str | None, error: Exception, session: Session) -> bytes:
+    return encode({"type": "error", "re": command_id, **_members(error, session.who, session.locale)})
+
+
+def _members(error: Exception, who: Participant, locale: Locale) -> dict[str, Any]:
+    """An error as the client is told it; what nobody foresaw is logged, and told as `internal`."""
+    match error:
+        case Refusal():
+            return render_refusal(error, locale)
+        case Conflict():
+            card = render(error.proposal, audience_of(who), locale)
+            return {**problem(error.code, locale, label=card["label"]), "card": card}
+        case CommandError():
+            return problem(error.code, locale, **error.params)
+        case Overloaded():
+            return problem("busy", locale, retry_after_ms=200)
+        case RedisError() | OSError():
+            log.warning("command failed, Redis away: %s", error)
+            return problem("store_away", locale, retry_after_ms=500)
+        case OrderSystemAway():
+            return problem("order_system_away", locale, retry_after_ms=2000)
+    log.error("a command failed unexpectedly", exc_info=error)
+    return problem("internal", locale)
+
+
+async def _refuse(
+    ws: web.WebSocketResponse, code: CloseCode, error: CommandError, locale: Locale = Locale.ZH_CN
+) -> None:
+    with contextlib.suppress(ConnectionError):
+        await ws.send_str(encode({"type": "error", "re": None, **problem(error.code, locale, **error.params)}).decode())
+        await ws.close(code=code, message=error.code.encode())
+
+
+def _http_problem(status: int, code: str, **params: Any) -> web.Response:
+    body = {"type": "about:blank", "status": status, **problem(code, Locale.EN, **params)}
+    return web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
+
+
+def _allowed(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
+    """A browser names its page's origin; other clients send none."""
+    return origin is None or urlsplit(origin).netloc == host or origin in allowed

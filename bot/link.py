@@ -1,0 +1,174 @@
+"""One Redis connection shared by every caller: commands leave in one write a loop turn, replies come back in order.
+
+Law: a call that was written and got no reply raises ConnectionError, and its fate is unknown: nothing is ever re-sent.
+The connection itself (TCP, TLS, unix socket, Sentinel, auth) is redis-py's.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hiredis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from scheduler.script import Script
+
+log = logging.getLogger(__name__)
+
+
+class Overloaded(RedisError):
+    """More calls are in flight than the link may hold; nothing was sent. Try again later."""
+
+
+class Link:
+    """A multiplexed connection that connects when first used and again whenever it was lost.
+
+    `patience` is how long (seconds) the oldest call may wait for its reply before the connection is given up;
+    `max_in_flight` bounds what waits for replies.
+    """
+
+    def __init__(
+        self, connect: Callable[[], AbstractConnection], *, max_in_flight: int = 20_000, patience: float = 10.0
+    ) -> None:
+        self._make = connect
+        self._max_in_flight = max_in_flight
+        self._patience = patience
+        self._connection: AbstractConnection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._out: list[bytes] = []
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._flushing: asyncio.Event = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
+
+    async def execute(self, *command: str | bytes | int) -> Any:
+        """The reply to one command, as bytes, int, list or None. Raises redis.exceptions.RedisError."""
+        if self._connection is None:
+            await self._connected()
+        return await self._send(command)
+
+    async def execute_all(self, *commands: Sequence[str | bytes | int]) -> list[Any]:
+        """The replies to commands sent back to back, with nothing between them."""
+        if self._connection is None:
+            await self._connected()
+        return await asyncio.gather(*[self._send(command) for command in commands])
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+        """The script's reply; the server is taught the script when it does not know it yet."""
+        try:
+            return await self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return await self.execute("EVAL", script.text, len(keys), *keys, *args)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls wait for their replies."""
+        return len(self._waiting)
+
+    async def aclose(self) -> None:
+        """Close for good; whoever still waits gets ConnectionError."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        await self._drop(Disconnected("the connection was closed"))
+
+    def _send(self, command: Sequence[str | bytes | int]) -> asyncio.Future[Any]:
+        if len(self._waiting) >= self._max_in_flight:
+            raise Overloaded(f"more than {self._max_in_flight} calls in flight")
+        if self._connection is None:
+            raise Disconnected("the connection was lost")
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append(reply)
+        packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub knows one item only
+        self._out.append(packed)
+        self._flushing.set()
+        return reply
+
+    async def _connected(self) -> None:
+        if self._closed:
+            raise Disconnected("the link is closed")
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect(), name="link-connect")
+            self._connecting.add_done_callback(self._forget_connecting)
+        await asyncio.shield(self._connecting)
+
+    def _forget_connecting(self, task: asyncio.Task[None]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()
+
+    async def _connect(self) -> None:
+        connection = self._make()
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise Disconnected(str(error)) from error
+        self._connection = connection
+        self._out, self._waiting, self._flushing = [], deque(), asyncio.Event()
+        self._tasks = [
+            asyncio.create_task(self._write(connection), name="link-write"),
+            asyncio.create_task(self._read(connection, self._waiting), name="link-read"),
+            asyncio.create_task(self._watch(connection, self._waiting), name="link-watch"),
+        ]
+
+    async def _write(self, connection: AbstractConnection) -> None:
+        try:
+            while True:
+                await self._flushing.wait()
+                self._flushing.clear()
+                out, self._out = self._out, []
+                await connection.send_packed_command(b"".join(out), check_health=False)
+        except (RedisError, OSError) as error:
+            self._lost(connection, error)
+
+    async def _read(self, connection: AbstractConnection, waiting: deque[asyncio.Future[Any]]) -> None:
+        read = connection.read_response
+        try:
+            while True:
+                try:
+                    reply = await read(disable_decoding=True, disconnect_on_error=False)
+                except ResponseError as refused:
+                    future = waiting.popleft()
+                    if not future.done():
+                        future.set_exception(refused)
+                else:
+                    future = waiting.popleft()
+                    if not future.done():
+                        future.set_result(reply)
+        except (RedisError, OSError, IndexError) as error:
+            self._lost(connection, error)
+
+    async def _watch(self, connection: AbstractConnection, waiting: deque[asyncio.Future[Any]]) -> None:
+        """Give the connection up when its oldest call has waited too long (a server that hangs closes nothing)."""
+        while True:
+            oldest = waiting[0] if waiting else None
+            await asyncio.sleep(self._patience)
+            if oldest is not None and waiting and waiting[0] is oldest:
+                self._lost(connection, Disconnected(f"no reply within {self._patience} s"))
+
+    def _lost(self, connection: AbstractConnection, error: Exception) -> None:
+        if self._connection is connection:
+            log.warning("Redis connection lost: %s", error)
+            self._connection = None
+            self._dropping = asyncio.create_task(self._drop(error, connection), name="link-drop")
+
+    async def _drop(self, error: Exception, connection: AbstractConnection | None = None) -> None:
+        connection = connection or self._connection
+        self._connection = None
+        waiting, self._waiting = self._waiting, deque()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        for reply in waiting:
+            if not reply.done():
+                reply.set_exception(Disconnected(f"no reply: {error}"))
+                reply.exception()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if connection is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)

@@ -1,0 +1,38 @@
+"""Who takes part: a person or service of one shop, as their token says."""
+
+from enum import StrEnum
+
+from cards.model import Id, Instant, Model
+
+
+class Role(StrEnum):
+    """What a participant may be: a shop's customer-service agent, one of its buyers, or its order system."""
+
+    BUYER = "buyer"
+    AGENT = "agent"
+    SERVICE = "service"
+
+
+class Participant(Model):
+    """One person (or service) of one shop, until `expires`."""
+
+    role: Role
+    id: Id
+    shop_id: Id
+    name: str
+    expires: Instant
+
+    @property
+    def channel(self) -> str:
+        """The pub/sub channel of everything this person is told."""
+        return live_channel(self.shop_id, self.role, self.id)
+
+
+def live_channel(shop_id: str, role: Role, person_id: str) -> str:
+    """The pub/sub channel of one person."""
+    return f"live:{shop_id}:{role}:{person_id}"
+
+
+def desk_channel(shop_id: str) -> str:
+    """The pub/sub channel that every agent of a shop hears: conversations that nobody has, or that somebody took."""
+    return f"desk:{shop_id}"

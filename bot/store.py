@@ -1,0 +1,240 @@
+"""Documents and the log of conversations in Redis; a decision is written whole by one script, or not at all.
+
+Law: every commit names the versions its decision was made on, so of two that race one gets `Stale` and decides again.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bot.conversation import Conversation
+from bot.entry import Entry
+from bot.errors import CommandError
+from cards.model import from_ms, to_ms
+from cards.proposal import FINAL, Proposal
+from scheduler.script import Script, Scripts
+
+_LOAD = Script.beside(__file__, "load")
+_COMMIT = Script.beside(__file__, "commit")
+_READ_LOG = Script.beside(__file__, "read_log")
+_ADD_LATE = Script.beside(__file__, "add_late")
+_READ_LATE = Script.beside(__file__, "read_late")
+
+
+class Stale(Exception):
+    """The documents or the hour are no longer those that were decided on: load and decide again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandId:
+    """A client's command: its id, and a digest of what it asked, so that an id cannot be used for two things."""
+
+    id: str
+    digest: str
+
+    @classmethod
+    def of(cls, command_id: str, payload: bytes) -> "CommandId":
+        """The id with the digest of its payload (everything but the id)."""
+        return cls(command_id, hashlib.blake2s(payload, digest_size=8).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a committed command answered: JSON members as text, and the log's last seq after it."""
+
+    body: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One reading of a conversation: the documents asked for, their versions, and the server's time."""
+
+    now: datetime
+    conversation: Conversation | None
+    conversation_version: int
+    seq: int
+    reply: Reply | None
+    proposals: tuple[Proposal | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One decision. `changed` replaces `proposal` (None: a new one); a hold follows from the states of the two."""
+
+    conversation_id: str
+    conversation_version: int
+    conversation: Conversation | None = None
+    proposal: Proposal | None = None
+    changed: Proposal | None = None
+    entries: Sequence[Entry] = ()
+    channels: Sequence[str] = ()
+    command: CommandId | None = None
+    reply: str = "{}"
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A decision that is durable: the reply it is known by (an earlier one's, if the command was a repeat)."""
+
+    reply: Reply
+    now: datetime | None = None
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A stretch of a log in rising order; `first_seq` is the oldest entry kept, `last_seq` the newest."""
+
+    now: datetime
+    conversation: Conversation | None
+    first_seq: int
+    last_seq: int
+    entries: tuple["LoggedEntry", ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEntry:
+    """An entry as it stands in the log: its JSON is parsed by whoever renders it."""
+
+    seq: int
+    at_ms: int
+    body: bytes
+
+
+class Store:
+    """Conversations, proposals and logs. `keep_replies` and `keep_entries` bound what a conversation keeps."""
+
+    def __init__(self, scripts: Scripts, *, keep_replies: int = 200, keep_entries: int = 10_000) -> None:
+        self._scripts = scripts
+        self._keep_replies = keep_replies
+        self._keep_entries = keep_entries
+
+    async def load(
+        self,
+        conversation_id: str,
+        command: CommandId | None = None,
+        *,
+        orders: Sequence[str] = (),
+        proposals: Sequence[str] = (),
+    ) -> Loaded:
+        """The conversation, the open proposals of `orders`, then those of the ids in `proposals`.
+
+        Raises CommandError `id_reused` when the command's id was used for something else.
+        """
+        chat = _chat(conversation_id)
+        keys = [f"{chat}:hold:{order}" for order in orders] + [f"{chat}:proposal:{id}" for id in proposals]
+        reading = await self._scripts.run(
+            _LOAD,
+            [chat, f"{chat}:replies", *keys],
+            [command.id if command else "", len(orders), f"{chat}:proposal:"],
+        )
+        now_ms, (version, body, seq), known, *documents = reading
+        return Loaded(
+            now=from_ms(now_ms),
+            conversation=Conversation.model_validate_json(body) if body else None,
+            conversation_version=int(version or 0),
+            seq=int(seq or 0),
+            reply=_known_reply(command, known) if command and known else None,
+            proposals=tuple(Proposal.model_validate_json(body) if body else None for _, _, body in documents),
+        )
+
+    async def commit(self, commit: Commit) -> Committed:
+        """Write the decision. Raises Stale, CommandError `id_reused`, or RedisError with its fate unknown."""
+        keys, args = self._arguments(commit)
+        outcome, *rest = await self._scripts.run(_COMMIT, keys, args)
+        if outcome == b"stale":
+            raise Stale
+        if outcome == b"known":
+            digest, seq, body = rest
+            assert commit.command is not None
+            return Committed(_same(commit.command, digest.decode(), Reply(body.decode(), seq)), repeated=True)
+        now_ms, seq = rest
+        return Committed(Reply(commit.reply, seq), from_ms(now_ms))
+
+    def _arguments(self, commit: Commit) -> tuple[list[str], list[str | bytes | int]]:
+        chat = _chat(commit.conversation_id)
+        keys = [chat, f"{chat}:log", f"{chat}:replies"]
+        seen, body = commit.conversation_version, commit.conversation
+        documents: list[str | bytes | int] = [1, seen, seen + 1 if body else 0, body.model_dump_json() if body else ""]
+        holds: list[str | bytes | int] = []
+        if changed := commit.changed:
+            version = commit.proposal.version if commit.proposal else 0
+            keys.append(f"{chat}:proposal:{changed.id}")
+            documents += [len(keys), version, changed.version, changed.model_dump_json()]
+            keys.append(f"{chat}:hold:{changed.order_id}")
+            holds = [
+                len(keys),
+                changed.id if commit.proposal else "",
+                "" if changed.state in FINAL else changed.id,
+            ]
+        command = commit.command
+        return keys, [
+            to_ms(commit.not_before) if commit.not_before else "",
+            to_ms(commit.not_after) if commit.not_after else "",
+            *((command.id, command.digest, commit.reply) if command else ("", "", "")),
+            self._keep_replies,
+            self._keep_entries,
+            len(documents) // 4,
+            *documents,
+            len(holds) // 3,
+            *holds,
+            len(commit.entries),
+            *[entry.to_json() for entry in commit.entries],
+            len(commit.channels),
+            *commit.channels,
+            commit.conversation_id,
+        ]
+
+    async def read_after(self, conversation_id: str, seq: int, limit: int) -> LogPage:
+        """The first `limit` entries after `seq`."""
+        return await self._read(conversation_id, "after", seq, limit)
+
+    async def read_before(self, conversation_id: str, seq: int | None, limit: int) -> LogPage:
+        """The last `limit` entries before `seq` (None: the newest)."""
+        return await self._read(conversation_id, "before", seq if seq is not None else 2**53, limit)
+
+    async def _read(self, conversation_id: str, direction: str, seq: int, limit: int) -> LogPage:
+        chat = _chat(conversation_id)
+        reading = await self._scripts.run(_READ_LOG, [chat, f"{chat}:log"], [direction, seq, limit])
+        now_ms, (_, body, last), first, entries = reading
+        return LogPage(
+            now=from_ms(now_ms),
+            conversation=Conversation.model_validate_json(body) if body else None,
+            first_seq=first,
+            last_seq=int(last or 0),
+            entries=tuple(
+                LoggedEntry(int(entry_id.partition(b"-")[0]), int(at), entry) for entry_id, (_, at, _, entry) in entries
+            ),
+        )
+
+    async def add_late(self, proposal: Proposal, intent: Mapping[str, str]) -> None:
+        """Keep in the record that somebody wanted something of a proposal that was settled already (R11)."""
+        await self._scripts.run(_ADD_LATE, [_late(proposal)], [part for pair in intent.items() for part in pair])
+
+    async def late(self, proposal: Proposal) -> Sequence[Mapping[str, str]]:
+        """The last late intents, oldest first, each with the server's `at_ms`."""
+        rows = await self._scripts.run(_READ_LATE, [_late(proposal)], [])
+        return [{k.decode(): v.decode() for k, v in zip(row[::2], row[1::2], strict=True)} for _, row in rows]
+
+
+def _chat(conversation_id: str) -> str:
+    return f"chat:{{{conversation_id}}}"
+
+
+def _late(proposal: Proposal) -> str:
+    return f"{_chat(proposal.conversation_id)}:proposal:{proposal.id}:late"
+
+
+def _known_reply(command: CommandId, known: bytes) -> Reply:
+    _, digest, seq, body = known.decode().split(" ", 3)
+    return _same(command, digest, Reply(body, int(seq)))
+
+
+def _same(command: CommandId, digest: str, reply: Reply) -> Reply:
+    if digest != command.digest:
+        raise CommandError("id_reused")
+    return reply

@@ -1,0 +1,147 @@
+"""One pub/sub connection of this process: channels in, messages out, and never deaf for long.
+
+Law: nothing depends on a message arriving. A connection that was lost, or that no longer hears what is published to
+itself, is replaced, and `on_restored` lets everybody catch up from what is durable.
+"""
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from scheduler.script import Script, Scripts
+
+log = logging.getLogger(__name__)
+
+_PUBLISH = Script.beside(__file__, "publish")
+_HEARTBEAT = 2.0
+"""Seconds between two messages to oneself; two that were not heard make a subscriber deaf."""
+_BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Subscriber:
+    """Hears channels. `connect` makes a connection (RESP2) to any node of the data set."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[AbstractConnection]],
+        scripts: Scripts,
+        on_message: Callable[[str, bytes], None],
+        on_restored: Callable[[], None],
+    ) -> None:
+        self._connect = connect
+        self._scripts = scripts
+        self._on_message = on_message
+        self._on_restored = on_restored
+        self._own = f"live-node:{uuid.uuid4().hex}"
+        self._channels: set[str] = {self._own}
+        self._confirmed: dict[str, asyncio.Event] = {}
+        self._connection: AbstractConnection | None = None
+        self._out: list[tuple[str, str]] = []
+        self._flushing = asyncio.Event()
+        self._heard = 0
+        self.restored = 0
+
+    async def subscribe(self, channel: str) -> None:
+        """Hear a channel; returns once the server confirmed it, so that whatever is published from now on arrives."""
+        self._channels.add(channel)
+        if (confirmed := self._confirmed.get(channel)) is None:
+            confirmed = self._confirmed[channel] = asyncio.Event()
+            self._say("SUBSCRIBE", channel)
+        await confirmed.wait()
+
+    def unsubscribe(self, channel: str) -> None:
+        """Stop hearing a channel."""
+        self._channels.discard(channel)
+        self._confirmed.pop(channel, None)
+        self._say("UNSUBSCRIBE", channel)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        attempt = 0
+        while True:
+            try:
+                await self._session()
+                attempt = 0
+            except (RedisError, OSError) as error:
+                if self._connection is not None:
+                    attempt = 0
+                log.warning("pub/sub connection lost: %s", error)
+            finally:
+                connection, self._connection = self._connection, None
+                if connection is not None:
+                    with contextlib.suppress(RedisError, OSError):
+                        await connection.disconnect(nowait=True)
+            await asyncio.sleep(_BACKOFF[min(attempt, len(_BACKOFF) - 1)])
+            attempt += 1
+
+    async def _session(self) -> None:
+        connection = await self._connect()
+        self._connection = connection
+        self._out = [("SUBSCRIBE", channel) for channel in self._channels]
+        for channel in self._channels:
+            self._confirmed.setdefault(channel, asyncio.Event()).clear()
+        self._flushing.set()
+        tasks = [
+            asyncio.create_task(self._write(connection), name="subscriber-write"),
+            asyncio.create_task(self._read(connection), name="subscriber-read"),
+            asyncio.create_task(self._beat(), name="subscriber-beat"),
+        ]
+        restoring = asyncio.create_task(self._restored(list(self._confirmed.values())), name="subscriber-restored")
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (*tasks, restoring):
+                task.cancel()
+            await asyncio.gather(*tasks, restoring, return_exceptions=True)
+
+    async def _restored(self, confirmed: list[asyncio.Event]) -> None:
+        for event in confirmed:
+            await event.wait()
+        self.restored += 1
+        if self.restored > 1:
+            self._on_restored()
+
+    def _say(self, verb: str, channel: str) -> None:
+        if self._connection is not None:
+            self._out.append((verb, channel))
+            self._flushing.set()
+
+    async def _write(self, connection: AbstractConnection) -> None:
+        while True:
+            await self._flushing.wait()
+            self._flushing.clear()
+            out, self._out = self._out, []
+            packed = [part for command in out for part in connection.pack_command(*command)]
+            await connection.send_packed_command(packed, check_health=False)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        own = self._own.encode()
+        while True:
+            kind, channel, payload = await connection.read_response(disable_decoding=True, disconnect_on_error=False)
+            if kind == b"message":
+                if channel == own:
+                    self._heard += 1
+                else:
+                    self._on_message(channel.decode(), payload)
+            elif kind == b"subscribe" and (confirmed := self._confirmed.get(channel.decode())):
+                confirmed.set()
+
+    async def _beat(self) -> None:
+        """Say something to oneself; raise once two in a row were not heard, though Redis took them."""
+        missed = 0
+        while True:
+            heard = self._heard
+            with contextlib.suppress(RedisError, OSError):
+                await self._scripts.run(_PUBLISH, [], [self._own, "am I heard?"])
+                missed += 1
+            await asyncio.sleep(_HEARTBEAT)
+            missed = 0 if self._heard > heard else missed
+            if missed >= 2:
+                raise RedisError("deaf: two messages to ourselves did not arrive")
