@@ -1,5 +1,7 @@
 """A conversation of one shop and one buyer: whose it is, and who may act in it."""
 
+from functools import lru_cache
+
 from bot.errors import CommandError
 from bot.participant import Participant, Role, live_channel
 from cards.model import Instant, Model
@@ -27,6 +29,12 @@ class Conversation(Model):
     def given_to(self, agent_id: str, agent_name: str) -> "Conversation":
         """The same conversation, in that agent's hands."""
         return self.model_copy(update={"agent_id": agent_id, "agent_name": agent_name})
+
+
+@lru_cache(maxsize=4096)
+def read_conversation(body: bytes) -> Conversation:
+    """The conversation that is kept as `body`, which seldom changes."""
+    return Conversation.model_validate_json(body)
 
 
 def conversation_id(shop_id: str, buyer_id: str) -> str:

@@ -5,7 +5,10 @@ it as a bare seq, so that both sides count without holes.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from bot.conversation import Conversation
 from bot.errors import TEXTS
@@ -38,12 +41,24 @@ class Entry(Model):
     notice: str | None = None
     notice_to: str | None = None
     system: str | None = None
-    params: Mapping[str, str] = {}
+    params: Mapping[str, str] | None = None
     conversation: Conversation | None = None
 
     def to_json(self) -> str:
         """The entry as it is kept."""
         return self.model_dump_json(exclude_defaults=True)
+
+
+@lru_cache(maxsize=2048)
+def read_entry(body: bytes) -> Entry:
+    """The entry that a log keeps as `body`; several sessions, audiences and locales read it at about the same time."""
+    return Entry.model_validate_json(body)
+
+
+@lru_cache(maxsize=4096)
+def encode_parts(body: bytes, audience: Audience, locale: Locale) -> bytes:
+    """The parts of an entry that this audience sees, as a JSON object: made once, however many sessions it goes to."""
+    return orjson.dumps(render_entry(read_entry(body), audience, locale))
 
 
 def render_entry(entry: Entry, audience: Audience, locale: Locale) -> dict[str, Any]:
@@ -56,8 +71,9 @@ def render_entry(entry: Entry, audience: Audience, locale: Locale) -> dict[str, 
         if entry.notice is not None and audience == "agent":
             parts["notice"] = {**render_notice(entry.notice, entry.card, locale), "agent_id": entry.notice_to}
     if entry.system is not None:
-        text = TEXTS.text(f"system.{entry.system}.{audience}", locale, **entry.params)
-        parts["system"] = {"code": entry.system, "text": text, **entry.params}
+        params = entry.params or {}
+        text = TEXTS.text(f"system.{entry.system}.{audience}", locale, **params)
+        parts["system"] = {"code": entry.system, "text": text, **params}
     if entry.conversation is not None:
         parts["conversation"] = render_conversation(entry.conversation)
     return parts

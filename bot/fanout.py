@@ -13,13 +13,12 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from bot.desk import Desk
-from bot.entry import render_conversation
+from bot.entry import encode_parts, read_entry, render_conversation
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.flows.reading import audience_of, render_page
 from bot.frames import encode, encode_entry
 from bot.participant import Participant, Role, desk_channel
-from bot.rendering import Rendering
 from bot.sessions import CloseCode, Session
 from bot.store import Loaded, LoggedEntry, Store
 from bot.subscriber import Subscriber
@@ -38,7 +37,6 @@ class Fanout:
         self._clock = parts.clock
         self._keep = parts.settings.resume_entries
         self._desk = desk
-        self._rendering = Rendering()
         self._sessions: defaultdict[str, set[Session]] = defaultdict(set)
         self._catching: set[asyncio.Task[None]] = set()
         self._subscriber: Subscriber | None = None
@@ -87,7 +85,7 @@ class Fanout:
                 self._send(session, conversation_id, entry)
 
     def _tell_desk(self, channel: str, entry: LoggedEntry) -> None:
-        if (conversation := self._rendering.read(entry.body).conversation) is None:
+        if (conversation := read_entry(entry.body).conversation) is None:
             return
         frame = encode({"type": "conversation", "seq": entry.seq, **render_conversation(conversation)})
         for session in self._sessions.get(channel, ()):
@@ -95,7 +93,7 @@ class Fanout:
                 session.send(frame)
 
     def _send(self, session: Session, conversation_id: str, entry: LoggedEntry) -> None:
-        parts = self._rendering.parts(entry.body, audience_of(session.who), session.locale)
+        parts = encode_parts(entry.body, audience_of(session.who), session.locale)
         frame = encode_entry(self._clock.now_ms(), conversation_id, entry.seq, entry.at_ms, parts)
         session.send_entry(conversation_id, entry.seq, frame)
 

@@ -15,6 +15,7 @@ import hiredis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as TimedOut
 
 from scheduler.script import Script
 
@@ -45,18 +46,23 @@ class Link:
         self._flushing: asyncio.Event = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
+        self._new_future: Callable[[], asyncio.Future[Any]]
 
     async def execute(self, *command: str | bytes | int) -> Any:
         """The reply to one command, as bytes, int, list or None. Raises redis.exceptions.RedisError."""
         if self._connection is None:
             await self._connected()
-        return await self._send(command)
+        packed = _pack(command)
+        self._check_room(1)
+        return await self._send(packed)
 
     async def execute_all(self, *commands: Sequence[str | bytes | int]) -> list[Any]:
         """The replies to commands sent back to back, with nothing between them."""
         if self._connection is None:
             await self._connected()
-        return await asyncio.gather(*[self._send(command) for command in commands])
+        packed = [_pack(command) for command in commands]
+        self._check_room(len(packed))
+        return await asyncio.gather(*[self._send(command) for command in packed])
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         """The script's reply; the server is taught the script when it does not know it yet."""
@@ -77,14 +83,15 @@ class Link:
             self._connecting.cancel()
         await self._drop(Disconnected("the connection was closed"))
 
-    def _send(self, command: Sequence[str | bytes | int]) -> asyncio.Future[Any]:
-        if len(self._waiting) >= self._max_in_flight:
-            raise Overloaded(f"more than {self._max_in_flight} calls in flight")
+    def _check_room(self, calls: int) -> None:
         if self._connection is None:
             raise Disconnected("the connection was lost")
-        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if len(self._waiting) + calls > self._max_in_flight:
+            raise Overloaded(f"more than {self._max_in_flight} calls in flight")
+
+    def _send(self, packed: bytes) -> asyncio.Future[Any]:
+        reply: asyncio.Future[Any] = self._new_future()
         self._waiting.append(reply)
-        packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub knows one item only
         self._out.append(packed)
         self._flushing.set()
         return reply
@@ -95,7 +102,11 @@ class Link:
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect(), name="link-connect")
             self._connecting.add_done_callback(self._forget_connecting)
-        await asyncio.shield(self._connecting)
+        connecting = self._connecting
+        await asyncio.wait([connecting])
+        if connecting.cancelled():
+            raise Disconnected("the link is closed")
+        connecting.result()
 
     def _forget_connecting(self, task: asyncio.Task[None]) -> None:
         self._connecting = None
@@ -105,11 +116,18 @@ class Link:
     async def _connect(self) -> None:
         connection = self._make()
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-        except OSError as error:
-            raise Disconnected(str(error)) from error
+            # A server that hangs takes connections and answers no greeting.
+            async with asyncio.timeout(self._patience):
+                await connection.connect()  # type: ignore[no-untyped-call]
+        except BaseException as error:
+            with contextlib.suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+            if isinstance(error, (OSError, TimedOut)):
+                raise Disconnected(str(error) or f"not connected within {self._patience} s") from error
+            raise
         self._connection = connection
         self._out, self._waiting, self._flushing = [], deque(), asyncio.Event()
+        self._new_future = asyncio.get_running_loop().create_future
         self._tasks = [
             asyncio.create_task(self._write(connection), name="link-write"),
             asyncio.create_task(self._read(connection, self._waiting), name="link-read"),
@@ -172,3 +190,9 @@ class Link:
         if connection is not None:
             with contextlib.suppress(RedisError, OSError):
                 await connection.disconnect(nowait=True)
+
+
+def _pack(command: Sequence[str | bytes | int]) -> bytes:
+    """The command as it is written. Raises before anything is queued: a place without a command shifts all replies."""
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub knows one item only
+    return packed

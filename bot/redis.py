@@ -5,11 +5,12 @@ unknown, and none times out while it waits for news.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, RedisCluster, Sentinel
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -120,8 +121,9 @@ class PoolConnector:
 class ClusterConnector:
     """A Redis Cluster."""
 
-    def __init__(self, cluster: RedisCluster) -> None:
-        self._cluster = cluster
+    def __init__(self, make: Callable[[], RedisCluster]) -> None:
+        self._make = make
+        self._cluster = cluster = make()
         self._link = ClusterLink(cluster)
         self._nodes: dict[str, Redis] = {}
 
@@ -136,8 +138,8 @@ class ClusterConnector:
         return 0
 
     def client(self) -> RedisCluster:
-        """The cluster's own client, for readers that block."""
-        return self._cluster
+        """A cluster client of its own, for readers that block."""
+        return self._make()
 
     async def subscriber(self) -> AbstractConnection:
         """A connection to any primary: the cluster bus carries what is published to all."""
@@ -205,11 +207,14 @@ def _sentinel(url: str) -> PoolConnector:
 
 
 def _cluster(url: str) -> ClusterConnector:
-    from redis.asyncio.cluster import ClusterNode
-
-    nodes = [ClusterNode(host, port) for host, port in _hosts(url, 6379)]
+    hosts = _hosts(url, 6379)
     secure = {"ssl": True} if urlsplit(url).scheme.startswith("rediss") else {}
-    return ClusterConnector(RedisCluster(startup_nodes=nodes, **{**_options(), **_login(url), **secure}))
+
+    def make() -> RedisCluster:
+        nodes = [ClusterNode(host, port) for host, port in hosts]
+        return RedisCluster(startup_nodes=nodes, **{**_options(), **_login(url), **secure})
+
+    return ClusterConnector(make)
 
 
 def _login(url: str) -> dict[str, str]:

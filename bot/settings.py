@@ -1,28 +1,74 @@
 """Every knob, one place: environment variables ASSENT_… (and REDIS_URL), checked at start."""
 
+import math
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import orjson
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-Seconds = Annotated[timedelta, Field(gt=timedelta(0))]
-"""A duration; the environment gives seconds."""
+
+def _read_seconds(value: object) -> object:
+    """The environment gives text: a number of seconds, or what pydantic reads as a duration (ISO 8601: PT2H)."""
+    if not isinstance(value, str):
+        return value
+    try:
+        seconds = float(value)
+    except ValueError:
+        return value
+    return seconds if math.isfinite(seconds) else value
+
+
+def _read_list(value: object) -> object:
+    """A JSON array, or what stands between commas."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip().startswith("["):
+        return [part for each in value.split(",") if (part := each.strip())]
+    try:
+        return orjson.loads(value)
+    except ValueError:
+        raise PydanticCustomError("list", "is no JSON array; origins separated by commas will do as well") from None
+
+
+def _check_origin(origin: str) -> str:
+    """As browsers send it: scheme, host and perhaps port, in lower case and without a path (RFC 6454)."""
+    try:
+        parts = urlsplit(origin)
+        whole = f"{parts.scheme}://{parts.netloc}" == origin == origin.lower() and bool(parts.scheme and parts.hostname)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise PydanticCustomError("origin", "should be a web origin, e.g. https://shop.example, without a path")
+    return origin
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_read_seconds), Field(gt=timedelta(0), le=timedelta(days=365))]
+"""A duration of a year at most; the environment gives seconds, e.g. 7200 or 0.5."""
+Origin = Annotated[str, AfterValidator(_check_origin)]
 
 
 class Settings(BaseSettings):
-    """What an operator can set; each field's default suits a shop, and the simulator and tests shorten some."""
+    """What an operator can set; each field's default suits a shop, and the simulator and tests shorten some.
 
-    model_config = SettingsConfigDict(env_prefix="ASSENT_", frozen=True, extra="forbid", populate_by_name=True)
+    An empty variable counts as not set. `load_settings` reads it with errors that operators understand.
+    """
 
-    redis_url: Annotated[str, Field(validation_alias=AliasChoices("REDIS_URL", "ASSENT_REDIS_URL"))] = ""
+    model_config = SettingsConfigDict(
+        env_prefix="ASSENT_", env_ignore_empty=True, frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    redis_url: Annotated[str, Field(validation_alias=AliasChoices("REDIS_URL", "ASSENT_REDIS_URL"), repr=False)] = ""
     """redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (and rediss+…)."""
-    secret: Annotated[str, Field(min_length=32)]
+    secret: Annotated[str, Field(min_length=32, repr=False)]
     """Signs the tokens (HS256): 32 characters or more, the same for every gateway."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, lt=65536)] = 8080
-    allowed_origins: tuple[str, ...] = ()
-    """Web origins that may connect besides the gateway's own, e.g. ["https://shop.example"]."""
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_read_list)] = ()
+    """Web origins that may connect besides the gateway's own, e.g. https://shop.example, separated by commas."""
 
     answer_window: Seconds = timedelta(hours=2)
     """How long a buyer may take to answer a card (the deadline is data on the card)."""
@@ -37,7 +83,7 @@ class Settings(BaseSettings):
     heartbeat: Seconds = timedelta(seconds=20)
     drain: Seconds = timedelta(seconds=10)
     """How long a gateway that is told to stop waits for what is under way."""
-    frame_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024
+    frame_bytes: Annotated[int, Field(ge=1024, le=256 * 1024)] = 16 * 1024
     buffer_bytes: Annotated[int, Field(ge=16 * 1024)] = 256 * 1024
     """A reader that is further behind than this is closed with the code for resume."""
     commands_per_second: Annotated[float, Field(gt=0)] = 20
@@ -48,3 +94,44 @@ class Settings(BaseSettings):
     """A cursor further behind than this gets `reset` and a fresh page instead of every entry."""
     keep_replies: Annotated[int, Field(ge=1)] = 200
     keep_entries: Annotated[int, Field(ge=100)] = 10_000
+
+
+class BadSettings(ValueError):
+    """Settings that nobody can run with; the message names each variable, what is wrong with it, and what to do."""
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of the environment, under those given here by field name (None: not given). Raises BadSettings."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = [_explain(each) for each in error.errors(include_url=False)]
+        raise BadSettings("\n".join(["These settings cannot be used:", *problems])) from None
+
+
+def _explain(problem: ErrorDetails) -> str:
+    field, variable = _variable(str(problem["loc"][0]))
+    if field not in Settings.model_fields:
+        return f"  {field}: there is no such setting"
+    if field == "secret":
+        wrong = "is not set" if problem["type"] == "missing" else "is too short or no text"
+        return (
+            f"  {variable} {wrong}. It signs the tokens: set it to 32 characters or more, "
+            "the same for every gateway and for whoever issues tokens (`openssl rand -hex 32` makes one)."
+        )
+    said = "" if field == "redis_url" else f"={problem['input']!s:.80}"
+    wrong = problem["msg"].replace("Input should", "should", 1)
+    shown = default = Settings.model_fields[field].default
+    if isinstance(default, timedelta):
+        wrong = "should be a number of seconds above 0, a year's at most, e.g. 7200 or 0.5"
+        shown = f"{default.total_seconds():g}"
+    return f"  {variable}{said}: {wrong}. Correct it, or remove it for the default{f' ({shown})' if shown else ''}."
+
+
+def _variable(loc: str) -> tuple[str, str]:
+    """A field's name and its environment variable, from either; errors name whichever was used."""
+    if loc in ("redis_url", "REDIS_URL", "ASSENT_REDIS_URL"):
+        return "redis_url", "REDIS_URL"
+    field = loc.lower().removeprefix("assent_")
+    return field, f"ASSENT_{field.upper()}"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
 
 from cards.model import Id, Model
 from cards.order import AfterSale, Line, Order, OrderStatus, Product
@@ -30,6 +31,13 @@ class BadShopFile(ValueError):
         shown = [f"{path}: {where}: {what}" if where else f"{path}: {what}" for where, what in problems[:MOST_PROBLEMS]]
         more = len(problems) - len(shown)
         super().__init__("\n".join([*shown, f"{path}: and {more} more"] if more else shown))
+
+
+def _some(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    # Not min_length, which counts valid items only and so blames a bad one twice.
+    if not items:
+        raise PydanticCustomError("too_short", "must not be empty")
+    return items
 
 
 class ShopInfo(Model):
@@ -56,7 +64,7 @@ class OrderRow(Model):
     status: OrderStatus
     deposit_presale: bool = False
     after_sale: AfterSale = AfterSale.NONE
-    lines: Annotated[tuple[Line, ...], Field(min_length=1)]
+    lines: Annotated[tuple[Line, ...], AfterValidator(_some)]
 
     def order(self, shop_id: str) -> Order:
         """The order, at its first version."""
@@ -86,7 +94,7 @@ class ChangeRow(Model):
 
     order_id: Id
     buyer_id: Id
-    changes: Annotated[tuple[LineWish, ...], Field(min_length=1)]
+    changes: Annotated[tuple[LineWish, ...], AfterValidator(_some)]
     line_verdicts: tuple[str, ...] = ()
     expect: Literal["card", "refused"] | None = None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.conversation import Conversation
+from bot.conversation import Conversation, read_conversation
 from bot.entry import Entry
 from bot.errors import CommandError
 from cards.model import from_ms, to_ms
@@ -135,7 +135,7 @@ class Store:
         now_ms, (version, body, seq), known, *documents = reading
         return Loaded(
             now=from_ms(now_ms),
-            conversation=Conversation.model_validate_json(body) if body else None,
+            conversation=read_conversation(body) if body else None,
             conversation_version=int(version or 0),
             seq=int(seq or 0),
             reply=_known_reply(command, known) if command and known else None,
@@ -203,7 +203,7 @@ class Store:
         now_ms, (_, body, last), first, entries = reading
         return LogPage(
             now=from_ms(now_ms),
-            conversation=Conversation.model_validate_json(body) if body else None,
+            conversation=read_conversation(body) if body else None,
             first_seq=first,
             last_seq=int(last or 0),
             entries=tuple(

@@ -73,7 +73,9 @@ class Alarms:
                     away = False
                 except (RedisError, OSError, TimeoutError) as error:
                     if not away:
-                        _log.warning("the primaries can't be asked for, keeping those known: %r", error)
+                        _log.warning(
+                            "the primaries can't be asked for, keeping those known: %s: %s", type(error).__name__, error
+                        )
                     away = True
                 await asyncio.sleep(self._refresh)
         finally:
@@ -102,7 +104,7 @@ class Alarms:
                 await self._hear(node, pubsub)
             except (RedisError, OSError, TimeoutError) as error:
                 if not away:
-                    _log.warning("lost an alarm connection, replacing it: %r", error)
+                    _log.warning("lost an alarm connection, replacing it: %s: %s", type(error).__name__, error)
                 away = True
             finally:
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
@@ -145,7 +147,7 @@ class Alarms:
                 if missing:
                     await node.config_set(setting, flags + missing)
         except (RedisError, OSError, TimeoutError) as error:
-            _log.warning("can't see to it that %s contains Ex; alarms may not come, sweeps do: %r", setting, error)
+            _log.warning("alarms won't ring before %s contains Ex, which can't be set: %s", setting, error)
 
 
 def _cancelled() -> bool:

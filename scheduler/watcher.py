@@ -33,8 +33,8 @@ class Watcher:
     `handler`, at most `concurrency` at once, and are removed when it returned within the lease. A handler that raises,
     or is cut off at the end of the lease, is logged, and the timer fires again. Redis may go away and come back.
 
-    Stopped (on leaving the context, or by cancelling `run`), it gives running handlers the time `drain` to return.
-    Timers still left keep their lease, and fire after it, elsewhere.
+    It runs once. Stopped (on leaving the context, or by cancelling `run`), it gives running handlers the time `drain`
+    to return. Timers still left keep their lease, and fire after it, elsewhere.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Watcher:
         self._swept = [float("-inf")] * timers.buckets
         self._away: set[int] = set()
         self._slots = asyncio.Semaphore(concurrency)
+        self._unhandled = 0
         self._room = asyncio.Event()
         self._firing: set[asyncio.Task[None]] = set()
         self._handled: list[list[Claim]] = [[] for _ in range(timers.buckets)]
@@ -92,7 +93,6 @@ class Watcher:
 
     async def run(self) -> None:
         """Sweep until cancelled, then drain."""
-        self._stopping = False
         sweepers = [
             asyncio.create_task(self._watch(bucket), name=f"timers-{bucket}") for bucket in range(len(self._wakes))
         ]
@@ -141,10 +141,10 @@ class Watcher:
 
     async def _places(self) -> int:
         """How many timers to claim next, once there is room: a share, as other buckets want places too. 0: stop."""
-        while len(self._firing) >= self._concurrency and not self._stopping:
+        while self._unhandled >= self._concurrency and not self._stopping:
             self._room.clear()
             await self._room.wait()
-        return 0 if self._stopping else max(1, (self._concurrency - len(self._firing)) // 4)
+        return 0 if self._stopping else max(1, (self._concurrency - self._unhandled) // 4)
 
     async def _sweep(self, bucket: int, limit: int) -> Claimed:
         """Claim what is due and start handling it."""
@@ -154,32 +154,39 @@ class Watcher:
         async with asyncio.timeout_at(ends):
             claimed = await self._timers.claim_due(bucket, limit)
         self._swept[bucket] = started
+        self._unhandled += len(claimed.claims)
         for claim in claimed.claims:
             task = asyncio.create_task(self._fire(bucket, claim, ends))
             self._firing.add(task)
-            task.add_done_callback(self._fired)
+            task.add_done_callback(self._firing.discard)
         return claimed
 
-    def _fired(self, task: asyncio.Task[None]) -> None:
-        self._firing.discard(task)
-        self._room.set()
-
     async def _fire(self, bucket: int, claim: Claim, ends: float) -> None:
-        """Hand one timer over and say done, unless its lease ended while it waited for a place."""
-        async with self._slots:
-            if asyncio.get_running_loop().time() >= ends:
-                _log.warning("timer %s found no free handler within its lease; it fires again", claim.timer_id)
-                return
-            try:
-                async with asyncio.timeout_at(ends) as lease:
-                    await self._handler(claim.timer_id, claim.due)
-            except Exception:
-                if lease.expired():
-                    _log.warning("timer %s was not handled within its lease; it fires again", claim.timer_id)
-                else:
-                    _log.exception("the handler of timer %s failed; it fires again after its lease", claim.timer_id)
-                return
-        await self._say_done(bucket, claim)
+        """Hand one timer over, and say done when that went well."""
+        try:
+            async with self._slots:
+                handled = await self._handle(claim, ends)
+        finally:
+            self._unhandled -= 1
+            self._room.set()
+        if handled:
+            await self._say_done(bucket, claim)
+
+    async def _handle(self, claim: Claim, ends: float) -> bool:
+        """Whether the handler returned within the lease. It isn't called when the lease ended while it had no place."""
+        if asyncio.get_running_loop().time() >= ends:
+            _log.warning("timer %s found no free place within its lease; it fires again", claim.timer_id)
+            return False
+        try:
+            async with asyncio.timeout_at(ends) as lease:
+                await self._handler(claim.timer_id, claim.due)
+        except Exception:
+            if lease.expired():
+                _log.warning("timer %s was not handled within its lease; it fires again", claim.timer_id)
+            else:
+                _log.exception("the handler of timer %s failed; it fires again after its lease", claim.timer_id)
+            return False
+        return True
 
     async def _say_done(self, bucket: int, claim: Claim) -> None:
         """Remove a handled timer, together with all that were handled while the bucket's last call was on its way."""
@@ -192,11 +199,16 @@ class Watcher:
                 try:
                     await self._timers.done(claims)
                 except Exception as error:
-                    _log.warning("%d handled timers fire again after their lease: %r", len(claims), error)
+                    _log.warning(
+                        "%d handled timers fire again after their lease: %s: %s",
+                        len(claims),
+                        type(error).__name__,
+                        error,
+                    )
 
     def _lost(self, bucket: int, error: Exception) -> None:
         if not self._away:
-            _log.warning("timers can't be swept, trying on: %r", error)
+            _log.warning("timers can't be swept, trying on: %s: %s", type(error).__name__, error)
         self._away.add(bucket)
 
     def _found(self, bucket: int) -> None:

@@ -72,7 +72,7 @@ class Applying:
             await timers.disarm(retry_of(proposal))
 
     async def apply(self, proposal: Proposal, seen: Loaded | None = None) -> None:
-        """Ask the order system for the change that was agreed to and commit its answer; without one the timer asks again.
+        """Ask the order system for what was agreed to and commit its answer; without one the timer asks again.
 
         `seen` is the reading that the consent was committed on: it saves a load where nothing happened since.
         """

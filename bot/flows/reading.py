@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.conversation import buyer_of, check_current_agent
-from bot.entry import Entry, render_conversation, render_entry
+from bot.entry import read_entry, render_conversation, render_entry
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import History, Orders, Quote
@@ -101,7 +101,7 @@ def render_page(page: LogPage, audience: Audience, locale: Locale) -> dict[str, 
             {
                 "seq": entry.seq,
                 "at_ms": entry.at_ms,
-                **render_entry(Entry.model_validate_json(entry.body), audience, locale),
+                **render_entry(read_entry(entry.body), audience, locale),
             }
             for entry in page.entries
         ],

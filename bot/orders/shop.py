@@ -5,6 +5,7 @@ Law: every call is one script, so an order, the stock it holds, the result it ga
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -47,6 +48,12 @@ MOVES: Mapping[str, Mapping[str, Any]] = {
 """What can happen to an order: from which states, to which; a closed order's pieces go back to stock."""
 
 
+@lru_cache(maxsize=4096)
+def _read_order(body: bytes) -> Order:
+    """An order is read again and again while it is negotiated over."""
+    return Order.model_validate_json(body)
+
+
 class IllegalMove(ValueError):
     """The order is in no state from which this can happen to it."""
 
@@ -64,14 +71,14 @@ class Shop:
         if not ids:
             return []
         bodies = await self._run(READ, [shop_key(shop_id, "order", order_id.decode()) for order_id in ids])
-        return [Order.model_validate_json(body) for body in bodies if body is not None]
+        return [_read_order(body) for body in bodies if body is not None]
 
     async def order(self, shop_id: str, order_id: str) -> Order:
         """The order as it is now. Raises UnknownOrder."""
         (body,) = await self._run(READ, [shop_key(shop_id, "order", order_id)])
         if body is None:
             raise UnknownOrder(f"shop {shop_id} has no order {order_id}")
-        return Order.model_validate_json(body)
+        return _read_order(body)
 
     async def product(self, shop_id: str, product_id: str) -> Product:
         """The product with prices and stock as they are now. Raises UnknownProduct."""

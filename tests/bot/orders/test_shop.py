@@ -17,6 +17,7 @@ from scheduler.script import ClientScripts, Script
 async def test_what_was_imported_is_read(shop: Shop, shop_file: ShopFile, either_redis: Redis) -> None:
     assert await shop.info("s") == shop_file.shop
     assert await shop.shops() == ["s"]
+    assert await shop.currency("s") == await shop.currency("s") == "CNY"
     for product in shop_file.products:
         assert await shop.product("s", product.id) == product
     for row in shop_file.orders:

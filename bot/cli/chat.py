@@ -1,0 +1,214 @@
+"""`chat`: take part in a conversation from a terminal, as an agent or as a buyer.
+
+Law: an entry is shown once, live or from a page of the log, whatever the connection did meanwhile.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from rich.console import Console
+
+from bot.cli.chat_lines import BadLine, Line, Proposing, read_line
+from bot.cli.chat_view import ChatView
+from bot.cli.failure import MISUSED, Failure
+from bot.cli.keyboard import lines
+from bot.cli.running import run
+from bot.client import ChatClient, CommandFailed, Refused
+from bot.conversation import conversation_id
+from bot.demo.folder import DemoFolder
+from cards.texts import Locale
+
+Frame = Mapping[str, Any]
+
+_PATIENCE = 10.0
+"""Seconds that a command may take, lost connections included."""
+_PAGE = 15
+"""Entries shown on turning to a conversation."""
+
+
+def chat_command(
+    url: Annotated[str | None, typer.Option(help="The gateway, e.g. ws://127.0.0.1:8080/ws.")] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="ASSENT_TOKEN", show_envvar=True, help="Who you are: see `token --help`.")
+    ] = None,
+    demo_person: Annotated[
+        str | None, typer.Option("--as", metavar="ID", help="Be somebody of the demo that runs on --data.")
+    ] = None,
+    data: Annotated[Path, typer.Option(help="The demo's folder, for --as.")] = Path("var"),
+    locale: Annotated[Locale, typer.Option(help="The language of cards, notices and errors.")] = Locale.ZH_CN,
+) -> None:
+    """Chat from the terminal, as an agent or as a buyer.
+
+    What you type is said; a line that begins with / is a command: /help lists them.
+    """
+    if demo_person is not None:
+        folder = DemoFolder(data)
+        url = url or folder.address()
+        token = folder.token(demo_person, timedelta(days=1))
+    if not url or not token:
+        raise Failure("Say where and who: --url and --token, or --as with somebody of a running demo.", MISUSED)
+    run(_chat(_websocket(url), token, locale))
+
+
+def _websocket(url: str) -> str:
+    parts = urlsplit(url)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("ws", "wss") or not parts.netloc:
+        raise Failure(f"--url {url!r} is no websocket's address: write it like ws://127.0.0.1:8080/ws", MISUSED)
+    return parts._replace(scheme=scheme, path=parts.path.rstrip("/") or "/ws").geturl()
+
+
+async def _chat(url: str, token: str, locale: Locale) -> None:
+    view = ChatView(Console(highlight=False), locale)
+    chat = Chat(view)
+    client = ChatClient(
+        url, token, locale=locale, on_entry=chat.entry, on_event=chat.event, patience=_PATIENCE, backoff=(0.2, 2)
+    )
+    chat.client = client
+    try:
+        await client.start()
+    except TimeoutError as error:
+        raise Failure(f"No gateway answers at {url}. Is it running?") from error
+    except Refused as refused:
+        raise Failure(f"The gateway refused: {refused}") from refused
+    try:
+        await chat.begin()
+        await chat.follow(lines())
+    except Refused as refused:
+        raise Failure(f"The gateway refused: {refused}") from refused
+    finally:
+        await client.aclose()
+
+
+class Chat:
+    """One person at a terminal; `client` is set before anything is done with it."""
+
+    client: ChatClient
+
+    def __init__(self, view: ChatView) -> None:
+        self._view = view
+        self._shown: dict[str, int] = {}
+        """Of each conversation the last seq shown."""
+        self._current: str | None = None
+        self._welcomed = False
+
+    def entry(self, id: str, entry: Frame) -> None:
+        """An entry came."""
+        self._view.heard(entry)
+        if entry["seq"] > self._shown.get(id, 0):
+            self._show(id, entry)
+
+    def _show(self, id: str, entry: Frame, *, outdated: bool = False) -> None:
+        self._shown[id] = max(entry["seq"], self._shown.get(id, 0))
+        name = self.client.conversations.get(id, {}).get("buyer_name", id)
+        self._view.entry(entry, None if id == self._current else name, outdated=outdated)
+
+    def event(self, frame: Frame) -> None:
+        """Something other than an entry came."""
+        self._view.heard(frame)
+        match frame["type"]:
+            case "welcome":
+                self._view.me = frame["participant"]
+                if self._welcomed:
+                    self._view.hint("Connected again.")
+                self._welcomed = True
+            case "conversation" if frame["agent_id"] is None:
+                self._view.conversations([frame], waiting=True)
+            case "bye":
+                self._view.hint("The gateway goes away; connecting to another …")
+
+    async def begin(self) -> None:
+        """Say who one is and what there is to do."""
+        me = self.client.welcome["participant"]
+        self._view.hint(f"You are {me['name']} ({me['role']} {me['id']}). /help lists what you can type.")
+        if me["role"] == "agent":
+            self._view.conversations(self.client.conversations.values(), waiting=False)
+            self._view.conversations(self.client.waiting.values(), waiting=True)
+            return
+        self._current = conversation_id(me["shop_id"], me["id"])
+        if self._current in self.client.conversations:
+            await self._page(self._current, _PAGE)
+
+    async def follow(self, typed: AsyncIterator[str]) -> None:
+        """Do what is typed, until its end or /quit. Raises Refused."""
+        async for text in typed:
+            try:
+                line = read_line(text)
+                if line is not None and line.what == "quit":
+                    return
+                if line is not None:
+                    await self._do(line)
+            except BadLine as bad:
+                self._view.hint(str(bad))
+            except CommandFailed as failed:
+                self._view.problem(failed.problem)
+            except TimeoutError:
+                self._view.hint("No answer from the gateway. It may have been done all the same: look before repeating.")
+
+    async def _do(self, line: Line) -> None:
+        client = self.client
+        match line.what:
+            case "help":
+                self._view.help()
+            case "open":
+                await client.open(line.words[0])
+                await self._turn_to(conversation_id(self._view.me["shop_id"], line.words[0]))
+            case "use":
+                known = line.words[0] if "." in line.words[0] else f"{self._view.me['shop_id']}.{line.words[0]}"
+                await self._turn_to(known)
+            case "say":
+                await client.say(self._here(), line.words[0])
+            case "orders":
+                self._view.orders(await client.command("orders", conversation_id=self._here()))
+            case "quote":
+                self._view.quote(await client.quote(self._here(), line.words[0]))
+            case "propose":
+                wish = Proposing.of(line)
+                await client.propose(self._here(), wish.order_id, wish.changes, waive_difference=wish.waive)
+            case "agree" | "reject":
+                comment = line.words[0] if line.words else None
+                await client.answer(await self._newest_card(), line.what, comment=comment)
+            case "withdraw":
+                await client.withdraw(await self._newest_card())
+            case "transfer":
+                await client.transfer(self._here(), line.words[0])
+            case "history":
+                await self._page(self._here(), 50, again=True)
+
+    def _here(self) -> str:
+        if self._current is None:
+            raise BadLine("In which conversation? /open BUYER, or /use one of yours.")
+        return self._current
+
+    async def _turn_to(self, id: str) -> None:
+        page = await self.client.history(id, limit=_PAGE)
+        self._current = id
+        self._view.hint(f"— {page['conversation']['buyer_name']} · {id} —")
+        self._show_page(id, page)
+
+    async def _page(self, id: str, limit: int, *, again: bool = False) -> None:
+        self._show_page(id, await self.client.history(id, limit=limit), again=again)
+
+    def _show_page(self, id: str, page: Frame, *, again: bool = False) -> None:
+        """The entries of a page; those shown before only if `again`. A card is drawn where it is as it is now."""
+        self._view.heard(page)
+        newest = {entry["card"]["proposal_id"]: entry["seq"] for entry in page["entries"] if "card" in entry}
+        shown = 0 if again else self._shown.get(id, 0)
+        for entry in page["entries"]:
+            if entry["seq"] > shown:
+                outdated = "card" in entry and newest[entry["card"]["proposal_id"]] != entry["seq"]
+                self._show(id, entry, outdated=outdated)
+
+    async def _newest_card(self) -> dict[str, Any]:
+        """The waiting card of this conversation, or else the last one, about which the gateway has the last word."""
+        here = self._here()
+        page = await self.client.history(here, limit=200)
+        cards = {entry["card"]["proposal_id"]: entry["card"] for entry in page["entries"] if "card" in entry}
+        if not cards:
+            raise BadLine("There is no card here yet.")
+        newest_first = list(reversed(cards.values()))
+        return next((card for card in newest_first if card["state"] == "pending"), newest_first[0])

@@ -1,0 +1,75 @@
+"""`serve`: one gateway in production."""
+
+import asyncio
+import json
+import logging
+from datetime import timedelta
+from typing import Annotated, Literal
+
+import typer
+from redis.exceptions import RedisError
+
+from bot.app import House
+from bot.cli.duration import read_duration
+from bot.cli.environment import read_settings
+from bot.cli.listening import listening
+from bot.cli.running import log_to_stderr, run
+from bot.redis import Connector, connect
+from bot.server_check import ServerAway, check, reach
+from bot.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WAIT = timedelta(seconds=15)
+"""How long the server may take to answer at start."""
+
+
+def serve_command(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default: ASSENT_HOST, or 127.0.0.1].")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one [default: ASSENT_PORT, or 8080]."),
+    ] = None,
+    wait: Annotated[
+        timedelta, typer.Option(parser=read_duration, metavar="15s", help="How long to wait for Redis at start.")
+    ] = WAIT,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        typer.Option(envvar="ASSENT_LOG_LEVEL", help="What is logged to stderr, from this level on."),
+    ] = "info",
+    as_json: Annotated[bool, typer.Option("--json", help="Tell the address as one line of JSON on stdout.")] = False,
+) -> None:
+    """Run a gateway.
+
+    It needs REDIS_URL and ASSENT_SECRET; every other setting has a default, and a variable ASSENT_…
+    Any number of gateways with the same two serve the same shops. SIGTERM and Ctrl-C drain: what is under way is
+    answered, everybody is told to come back elsewhere, and the exit status is 0.
+    """
+    log_to_stderr(log_level)
+    settings = read_settings(host=host, port=port)
+    run(_serve(settings, connect(settings.redis_url), wait, as_json=as_json))
+
+
+async def _serve(settings: Settings, connector: Connector, wait: timedelta, *, as_json: bool) -> None:
+    try:
+        await report_server(connector, wait)
+    except BaseException:
+        await connector.aclose()
+        raise
+    async with listening(House(settings, connector), settings.host, settings.port) as address:
+        if as_json:
+            line = json.dumps({"url": address.url, "ws": address.ws, "host": address.host, "port": address.port})
+        else:
+            line = f"Listening on {address.url} (websockets: {address.ws})"
+        typer.echo(line)
+        await asyncio.Event().wait()
+
+
+async def report_server(connector: Connector, wait: timedelta) -> None:
+    """Reach the servers, and log what they promise. Raises ServerAway, UnfitServer."""
+    try:
+        findings = await check(await reach(connector, wait))
+    except RedisError as error:
+        raise ServerAway(f"The server went away while it was asked what it promises: {error}") from error
+    for finding in findings:
+        log.log(finding.level, finding.text)

@@ -1,0 +1,181 @@
+"""The servers at start: whether they answer, whether they are fit, and what they promise about acknowledged answers.
+
+Law: nothing is promised that the server did not say; what could not be asked is told as unknown.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+
+from bot.redis import Connector
+
+log = logging.getLogger(__name__)
+
+OLDEST = (7, 0)
+_PAUSE = 0.2
+"""Seconds between two attempts to reach the servers."""
+_ATTEMPT = 6.0
+"""Seconds that one attempt may take: a little more than a connection may (bot.redis)."""
+_CONFIG = ("appendonly", "appendfsync", "save", "notify-keyspace-events")
+
+
+class ServerAway(Exception):
+    """The server named by REDIS_URL can't be reached; the message says for how long it was tried, and why."""
+
+
+class UnfitServer(Exception):
+    """The server answers but would not keep what people agreed to; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What one primary says of itself; None where it would not say.
+
+    `fsync` is `appendfsync`, or "off" without an append-only file; `snapshots` is whether it saves RDB files by itself.
+    """
+
+    name: str
+    version: tuple[int, ...] | None
+    policy: str | None
+    fsync: str | None
+    snapshots: bool | None
+    expiry_events: bool | None
+    replicas: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line for the operator; `level` is one of logging's."""
+
+    level: int
+    text: str
+
+
+async def reach(connector: Connector, limit: timedelta) -> Sequence[Redis]:
+    """All primaries, as soon as every one of them answers; tried again and again until `limit`. Raises ServerAway."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + limit.total_seconds()
+    while True:
+        try:
+            async with asyncio.timeout(min(_ATTEMPT, max(end - clock(), 1))):
+                primaries = await connector.primaries()
+                await asyncio.gather(*[primary.ping() for primary in primaries])
+            return primaries
+        except (AuthenticationError, NoPermissionError) as error:
+            raise ServerAway(
+                f"The server does not let us in: {error}. Check user and password in REDIS_URL."
+            ) from error
+        except (RedisError, OSError, TimeoutError) as error:
+            why = str(error).rstrip(".") or "no answer"
+        if clock() + _PAUSE >= end:
+            raise ServerAway(f"The server could not be reached within {limit.total_seconds():g} s: {why}.")
+        await asyncio.sleep(_PAUSE)
+
+
+async def check(primaries: Sequence[Redis]) -> list[Finding]:
+    """What to tell the operator of these servers. Raises UnfitServer; RedisError when one goes away meanwhile."""
+    servers = await asyncio.gather(*[ask(primary) for primary in primaries])
+    for server in servers:
+        refuse_unfit(server)
+    findings = list(dict.fromkeys(finding for server in servers for finding in judge(server)))
+    if len(servers) > 1:
+        findings.insert(0, Finding(logging.INFO, f"{len(servers)} primaries"))
+    return findings
+
+
+async def ask(primary: Redis) -> Server:
+    """What a server says of itself, by INFO and CONFIG GET. Raises RedisError when it is away."""
+    info = await _allowed(primary.info())
+    config = await _allowed(primary.config_get(*_CONFIG))
+    fsync = config.get("appendfsync")
+    if config.get("appendonly") == "no" or info.get("aof_enabled") == 0:
+        fsync = "off"
+    flags = config.get("notify-keyspace-events")
+    return Server(
+        name=_name(info),
+        version=_version(str(info.get("valkey_version") or info.get("redis_version") or "")),
+        policy=info.get("maxmemory_policy"),
+        fsync=fsync,
+        snapshots=bool(config["save"]) if "save" in config else None,
+        expiry_events=None if flags is None else "E" in flags and bool({"x", "A"} & set(flags)),
+        replicas=info.get("connected_slaves"),
+    )
+
+
+def refuse_unfit(server: Server) -> None:
+    """Raises UnfitServer for a server that is too old, or that may drop data for want of memory."""
+    if server.version is not None and server.version < OLDEST:
+        raise UnfitServer(f"{server.name} is too old: Assent needs Redis 7.0 or newer, or Valkey.")
+    if server.policy not in (None, "noeviction"):
+        raise UnfitServer(
+            f"{server.name} has maxmemory-policy {server.policy}: short of memory it would drop conversations and "
+            "cards without a word. Set `maxmemory-policy noeviction` in its configuration and start again."
+        )
+
+
+def judge(server: Server) -> list[Finding]:
+    """What this server promises, and what is wanted of it, in a line each."""
+    level, promise = _PROMISES.get(server.fsync or "unknown", _PROMISES["unknown"])
+    if server.fsync == "off" and server.snapshots:
+        promise = "what came after the last snapshot is lost when the server stops (appendonly no)"
+    if server.replicas:
+        promise += "; a failover may lose the answers of its last moments, since replication is asynchronous"
+    findings = [Finding(level, f"{server.name}: {promise}.")]
+    if server.policy is None:
+        findings.append(
+            Finding(logging.WARNING, f"{server.name}: its maxmemory-policy can't be checked; it must be noeviction.")
+        )
+    if server.expiry_events is not True:
+        known = "can't be checked" if server.expiry_events is None else "lacks Ex, which Assent adds now"
+        findings.append(Finding(logging.INFO, f"{server.name}: notify-keyspace-events {known}."))
+    return findings
+
+
+_PROMISES = {
+    "always": (
+        logging.INFO,
+        "an acknowledged answer survives a crash and a power cut (appendonly yes, appendfsync always)",
+    ),
+    "everysec": (
+        logging.INFO,
+        "a power cut may lose up to one second of acknowledged answers (appendfsync everysec; `always` loses none)",
+    ),
+    "no": (
+        logging.WARNING,
+        "a power cut may lose the acknowledged answers of half a minute (appendfsync no; `always` loses none)",
+    ),
+    "off": (
+        logging.WARNING,
+        "everything is lost when the server stops (appendonly no, no snapshots); set `appendonly yes`",
+    ),
+    "unknown": (
+        logging.WARNING,
+        "what it promises can't be checked (CONFIG is forbidden); see to `appendonly yes` and `appendfsync always`",
+    ),
+}
+
+
+async def _allowed(reply: Any) -> dict[str, Any]:
+    """The reply, or nothing where the server has no such command for us, as some hosted ones."""
+    try:
+        told: dict[str, Any] = await reply
+    except ResponseError:
+        return {}
+    return told
+
+
+def _name(info: dict[str, Any]) -> str:
+    if version := info.get("valkey_version"):
+        return f"Valkey {version}"
+    return f"Redis {info['redis_version']}" if "redis_version" in info else "The server"
+
+
+def _version(said: str) -> tuple[int, ...] | None:
+    parts = said.split(".")
+    return tuple(int(part) for part in parts if part.isdigit()) or None if parts else None

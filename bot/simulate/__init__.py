@@ -1,0 +1,1 @@
+"""Simulated agents and buyers over real websockets, and a checker that judges afterwards what everybody saw."""

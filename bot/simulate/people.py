@@ -1,0 +1,110 @@
+"""The simulated people: agents and buyers, each connected as ChatClient on a gateway of their own choosing."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import aiohttp
+
+from bot.auth import Tokens
+from bot.client import ChatClient
+from bot.participant import Participant, Role
+from bot.shopfile import Person, ShopFile
+from bot.simulate.evidence import Entry
+from bot.simulate.sightings import Sightings
+from cards.card import Audience
+from cards.texts import Locale
+
+TOKEN_LASTS = timedelta(days=1)
+COMMAND_LIMIT = 30.0
+"""Seconds that a command may take, through whatever reconnecting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Device:
+    """One live connection of a person; `name` says whose and which."""
+
+    name: str
+    audience: Audience
+    person_id: str
+    client: ChatClient
+
+
+class People:
+    """Everybody who is connected. `urls` are the gateways; agents and buyers are spread over them."""
+
+    def __init__(self, urls: tuple[str, ...], secret: str, file: ShopFile, sightings: Sightings) -> None:
+        self._urls = urls
+        self._tokens = Tokens(secret)
+        self._file = file
+        self._names = {(role, person.id): person.name for role, people in _roles(file) for person in people}
+        self._locale = Locale.ZH_CN if file.shop.locale.startswith("zh") else Locale.EN
+        self._sightings = sightings
+        self._stack = contextlib.AsyncExitStack()
+        self._agents: dict[str, asyncio.Task[Device]] = {}
+        self.devices: list[Device] = []
+
+    async def __aenter__(self) -> "People":
+        # A session's own connector opens a hundred connections and no more.
+        self._http = await self._stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for agent in self._agents.values():
+            agent.cancel()
+        await asyncio.gather(*self._agents.values(), return_exceptions=True)
+        await asyncio.gather(*[device.client.aclose() for device in self.devices])
+        await self._stack.aclose()
+
+    def place_of(self, agent_id: str) -> int:
+        """The number of that agent's gateway. The agent must have come already."""
+        return list(self._agents).index(agent_id) % len(self._urls)
+
+    async def agent(self, agent_id: str) -> Device:
+        """That agent, who comes when first asked for. Raises as ChatClient.start."""
+        if agent_id not in self._agents:
+            self._agents[agent_id] = asyncio.create_task(
+                self._connect("agent", agent_id, f"agent {agent_id}", len(self._agents))
+            )
+        return await asyncio.shield(self._agents[agent_id])
+
+    async def buyer(self, buyer_id: str, device: int, place: int) -> Device:
+        """A device of that buyer on a gateway. Raises as ChatClient.start."""
+        return await self._connect("buyer", buyer_id, f"buyer {buyer_id}, device {device}", place)
+
+    async def _connect(self, audience: Audience, person_id: str, name: str, place: int) -> Device:
+        first = place % len(self._urls)
+        client = ChatClient(
+            [*self._urls[first:], *self._urls[:first]],
+            partial(self._token, Role(audience), person_id),
+            locale=self._locale,
+            on_entry=partial(self._entry, name, audience == "agent"),
+            http=self._http,
+            patience=COMMAND_LIMIT,
+        )
+        await client.start()
+        device = Device(name, audience, person_id, client)
+        self.devices.append(device)
+        return device
+
+    def _entry(self, device: str, agent: bool, conversation_id: str, entry: Entry) -> None:
+        self._sightings.saw(device, agent, entry)
+
+    def _token(self, role: Role, person_id: str) -> str:
+        return self._tokens.sign(
+            Participant(
+                role=role,
+                id=person_id,
+                shop_id=self._file.shop.id,
+                name=self._names.get((role, person_id), person_id),
+                expires=datetime.now(UTC) + TOKEN_LASTS,
+            )
+        )
+
+
+def _roles(file: ShopFile) -> tuple[tuple[Role, tuple[Person, ...]], ...]:
+    return (Role.AGENT, file.agents), (Role.BUYER, file.buyers)
