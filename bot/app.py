@@ -26,6 +26,7 @@ from bot.gateway import Gateway
 from bot.orders.base import OrderEvent, OrderSystem
 from bot.orders.events import ShopEvents
 from bot.orders.shop import Shop
+from bot.reconcile import Reconciler
 from bot.redis import Connector, connect
 from bot.settings import Settings
 from bot.store import Store
@@ -60,6 +61,7 @@ class House:
         self.gateway = Gateway(self.parts, commands, self.fanout, self.desk, self.directory, self.tokens)
         self.watcher = Watcher(self.timers, self.timer_fired)
         self.alarms = Alarms(self.watcher, connector.primaries, db=connector.db)
+        self.reconciler = Reconciler(self.parts, self.negotiation, connector.primaries)
         self.events = ShopEvents(connector.client, self.order_event)
 
     async def timer_fired(self, timer_id: str, due: datetime) -> None:
@@ -85,7 +87,7 @@ class House:
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(self.connector.aclose)
                 stack.push_async_callback(self.fanout.aclose)
-                for work in (self.subscriber.run(), self.events.run()):
+                for work in (self.subscriber.run(), self.events.run(), self.reconciler.run()):
                     task = asyncio.create_task(work)
                     stack.push_async_callback(_stop, task)
                 stack.push_async_callback(self.parts.background.drain, self.settings.drain.total_seconds())

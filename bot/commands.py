@@ -22,11 +22,6 @@ class Commands:
         self._negotiation = negotiation
         self._reading = reading
 
-    @staticmethod
-    def check(who: Participant, conversation_id: str) -> None:
-        """Raises CommandError `unknown_conversation` for a conversation that is none of theirs."""
-        check_may_see(who, conversation_id)
-
     async def run(self, session: Session, command: Open | InConversation) -> Reply | dict[str, Any]:
         """The command's answer. Raises CommandError, Refusal, Conflict, RedisError, OrderSystemAway."""
         who, locale = session.who, session.locale

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from bot.auth import Tokens
 from bot.commands import Commands
-from bot.conversation import conversation_id
+from bot.conversation import check_may_see, conversation_id
 from bot.desk import Desk
 from bot.directory import Directory
 from bot.entry import render_conversation
@@ -170,7 +170,7 @@ class Gateway:
                 session.cursors[loaded.conversation.id] = loaded.seq
         for asked_id, seq in asked.items():
             with contextlib.suppress(CommandError):
-                self._commands.check(who, asked_id)
+                check_may_see(who, asked_id)
                 await self._fanout.send_missing(session, asked_id, seq)
         self._fanout.release(session)
 

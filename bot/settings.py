@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     retry_after: Seconds = timedelta(seconds=2)
     retry_at_most: Seconds = timedelta(minutes=1)
     """A consent whose order system was away is tried again after the first, doubling up to the second, for ever."""
+    reconcile: Seconds = timedelta(minutes=10)
+    """How often every open proposal is looked at for a lost timer or a moved order, at most."""
 
     hello_timeout: Seconds = timedelta(seconds=5)
     heartbeat: Seconds = timedelta(seconds=20)

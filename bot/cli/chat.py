@@ -147,7 +147,9 @@ class Chat:
             except CommandFailed as failed:
                 self._view.problem(failed.problem)
             except TimeoutError:
-                self._view.hint("No answer from the gateway. It may have been done all the same: look before repeating.")
+                self._view.hint(
+                    "No answer from the gateway. It may have been done all the same: look before repeating."
+                )
 
     async def _do(self, line: Line) -> None:
         client = self.client

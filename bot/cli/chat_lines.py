@@ -6,7 +6,10 @@ HELP = {
     "agents": (
         ("/open BUYER", "take the conversation with a buyer, or begin one"),
         ("/quote ORDER", "what each spec of each item would mean"),
-        ("/propose ORDER LINE SKU [LINE SKU …] [waive]", "send the card; `waive` confirms that nobody pays a difference"),
+        (
+            "/propose ORDER LINE SKU [LINE SKU …] [waive]",
+            "send the card; `waive` confirms that nobody pays a difference",
+        ),
         ("/withdraw", "take the waiting card back"),
         ("/transfer AGENT", "hand the conversation to a colleague"),
         ("/use CONVERSATION", "turn to another of your conversations (or the buyer's id)"),

@@ -91,7 +91,9 @@ class ChatView:
 
     def _notice(self, head: Text, notice: Frame) -> None:
         reason = f" · {notice['reason']['text']}" if notice.get("reason") else ""
-        self._print(head, ("▸ ", "bold yellow"), (f"{plain(notice['text'])} · {notice['order_id']}{plain(reason)}", "bold"))
+        self._print(
+            head, ("▸ ", "bold yellow"), (f"{plain(notice['text'])} · {notice['order_id']}{plain(reason)}", "bold")
+        )
 
     def problem(self, problem: Frame) -> None:
         """An error, as title and detail, with each refused line's own."""

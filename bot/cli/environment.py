@@ -12,9 +12,9 @@ from bot.settings import Settings
 SECRET_LENGTH = 32
 
 _NO_SECRET = (
-    "it signs the tokens: {} or more random characters, the same for every gateway. "
+    f"it signs the tokens: {SECRET_LENGTH} or more random characters, the same for every gateway. "
     "For example: export ASSENT_SECRET=$(openssl rand -hex 32)"
-).format(SECRET_LENGTH)
+)
 _NO_REDIS = (
     "REDIS_URL is not set: the server that keeps the conversations, e.g. redis://127.0.0.1:6379/0. "
     "To look around without one: python -m bot demo"

@@ -1,4 +1,4 @@
-"""Lines from stdin, whether it is a terminal, a pipe or a file, without holding up the loop or the end of the process."""
+"""Lines from stdin, be it a terminal, a pipe or a file. Law: it holds up neither the loop nor the process's end."""
 
 import asyncio
 import os

@@ -4,6 +4,7 @@ Law: the first signal cancels the command, whose cleaning up is its draining; a 
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -17,6 +18,12 @@ def run(command: Coroutine[Any, Any, None]) -> bool:
     """Run it to its end; False when a signal ended it before, which is no error."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_until_told(command))
+
+
+async def told_to_stop() -> None:
+    """Return when a signal says so, instead of being cancelled by it: what follows is the cleaning up."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
 
 
 def log_to_stderr(level: str) -> None:

@@ -1,6 +1,5 @@
 """`serve`: one gateway in production."""
 
-import asyncio
 import json
 import logging
 from datetime import timedelta
@@ -13,7 +12,7 @@ from bot.app import House
 from bot.cli.duration import read_duration
 from bot.cli.environment import read_settings
 from bot.cli.listening import listening
-from bot.cli.running import log_to_stderr, run
+from bot.cli.running import log_to_stderr, run, told_to_stop
 from bot.redis import Connector, connect
 from bot.server_check import ServerAway, check, reach
 from bot.settings import Settings
@@ -62,7 +61,7 @@ async def _serve(settings: Settings, connector: Connector, wait: timedelta, *, a
         else:
             line = f"Listening on {address.url} (websockets: {address.ws})"
         typer.echo(line)
-        await asyncio.Event().wait()
+        await told_to_stop()
 
 
 async def report_server(connector: Connector, wait: timedelta) -> None:

@@ -4,7 +4,7 @@ Law: they are people of bot/demo/shop.json, and never do what the rules would no
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Temper = Literal["agree", "reject", "ignore"]
@@ -26,7 +26,7 @@ class Persona:
     no: str
     wants: frozenset[str] = frozenset()
     replies: tuple[str, ...] = ("好的", "嗯嗯，麻烦您了", "是的", "可以的，谢谢")
-    after: Mapping[str, str] = {}  # noqa: RUF012 - never written to
+    after: Mapping[str, str] = field(default_factory=dict)
     """What they say once a card of theirs came to that state."""
 
 

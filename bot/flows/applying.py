@@ -71,6 +71,10 @@ class Applying:
         if proposal.state is State.APPLYING:
             await timers.disarm(retry_of(proposal))
 
+    def start(self, proposal: Proposal, seen: Loaded | None = None) -> None:
+        """`apply`, without waiting for the order system."""
+        self._parts.background.start(self.apply(proposal, seen), "changing an order")
+
     async def apply(self, proposal: Proposal, seen: Loaded | None = None) -> None:
         """Ask the order system for what was agreed to and commit its answer; without one the timer asks again.
 
@@ -119,7 +123,7 @@ class Applying:
         waited = loaded.now - proposal.answered
         pause = min(max(waited, settings.retry_after), settings.retry_at_most)
         await self._parts.timers.arm(retry_of(proposal), loaded.now + pause)
-        await self.apply(proposal)
+        self.start(proposal)
         if waited >= settings.slow_after and not proposal.delay_told:
             await decide(lambda: self._tell_delay(conversation_id, proposal_id))
 

@@ -79,7 +79,7 @@ class Negotiation:
             )
         )
         if not committed.repeated:
-            parts.background.start(self._verify(proposal), "reading the order once more")
+            parts.background.start(self.verify(proposal), "reading the order once more")
         return committed.reply
 
     async def _order(self, who: Participant, command: Propose) -> Order:
@@ -116,8 +116,8 @@ class Negotiation:
             raise Stale
         raise Refusal("proposal_pending", {"order_id": held.order_id})
 
-    async def _verify(self, proposal: Proposal) -> None:
-        """An order that moved between our reading and our commit invalidates the card after all."""
+    async def verify(self, proposal: Proposal) -> None:
+        """A second look at the order: one that moved before the card was committed invalidates it after all."""
         try:
             order = await self._parts.orders.order(proposal.shop_id, proposal.order_id)
             reason = why_moved(proposal, order)
@@ -146,7 +146,7 @@ class Negotiation:
             loaded, before, after, command=command_id, reply=_reply(after), author=Author.of(who)
         )
         if after.state is State.APPLYING and not committed.repeated:
-            parts.background.start(self._applying.apply(after, loaded), "changing the order")
+            self._applying.start(after, loaded)
         return committed.reply
 
     async def withdraw(self, who: Participant, command: Withdraw, command_id: CommandId) -> Reply:
@@ -218,7 +218,7 @@ class Negotiation:
         if held is None or event.version <= held.order_version:
             return
         if held.state is State.APPLYING:
-            await self._applying.apply(held)
+            self._applying.start(held)
         else:
             await decide(lambda: self._invalidate(conversation_id, event.order_id, held.id, event.kind.value))
 

@@ -67,9 +67,12 @@ async def own_town(file: ShopFile, *, gateways: int, cluster: bool, window: time
                 GatewayProcess(f"Gateway {number}", folder / f"gateway-{number}.log", settings)
                 for number in range(1, gateways + 1)
             )
-            async with asyncio.TaskGroup() as starting:
-                for process in processes:
-                    starting.create_task(stack.enter_async_context(process))
+            try:
+                async with asyncio.TaskGroup() as starting:
+                    for process in processes:
+                        starting.create_task(stack.enter_async_context(process))
+            except* GatewayFailed as failed:
+                raise failed.exceptions[0] from None
             yield Town(tuple(process.url for process in processes), secret, shop, True, processes)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

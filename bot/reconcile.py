@@ -1,0 +1,83 @@
+"""A slow second look at every open proposal: is its timer still there, is its order still the one it was made on?
+
+Law: it repairs what only a lost write can break (a failover that lost timers, a process that died between a commit and
+its second look at the order); nothing else depends on it. Any number of processes may run it, since all it does is
+harmless to repeat.
+"""
+
+import asyncio
+import logging
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from bot.flows.deciding import Parts
+from bot.flows.negotiation import Negotiation
+from bot.flows.timer_ids import expiry_of, retry_of
+from bot.orders.base import OrderSystemAway
+from cards.proposal import State
+
+log = logging.getLogger(__name__)
+
+_HOLD = re.compile(rb"^chat:\{([^}]+)\}:hold:(.+)$")
+_SCAN = 500
+"""Keys looked at in one step; a pause of as long as the step took follows, so that it takes half a core at most."""
+
+
+class Reconciler:
+    """Looks at start and then about every `settings.reconcile`, at a moment of its own."""
+
+    def __init__(
+        self, parts: Parts, negotiation: Negotiation, primaries: Callable[[], Awaitable[Sequence[Redis]]]
+    ) -> None:
+        self._parts = parts
+        self._negotiation = negotiation
+        self._primaries = primaries
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        pause = self._parts.settings.reconcile.total_seconds()
+        while True:
+            try:
+                repaired = await self.look()
+                if repaired:
+                    log.warning("reconciled %d open proposals whose timers were gone", repaired)
+            except (RedisError, OSError, OrderSystemAway) as error:
+                log.warning("reconciling broke off, and begins anew later: %s", error)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+
+    async def look(self) -> int:
+        """Look at every open proposal once; how many had lost a timer. Raises RedisError, OrderSystemAway."""
+        return sum([await self._check(conversation_id, order_id) async for conversation_id, order_id in self._holds()])
+
+    async def _holds(self) -> AsyncIterator[tuple[str, str]]:
+        clock = asyncio.get_running_loop().time
+        for primary in await self._primaries():
+            cursor = 0
+            while True:
+                began = clock()
+                cursor, keys = await primary.scan(cursor, match="chat:*:hold:*", count=_SCAN)
+                for key in keys:
+                    if found := _HOLD.match(key):
+                        yield found[1].decode(), found[2].decode()
+                if cursor == 0:
+                    break
+                await asyncio.sleep(clock() - began)
+
+    async def _check(self, conversation_id: str, order_id: str) -> bool:
+        proposal = (await self._parts.load(conversation_id, orders=(order_id,))).proposals[0]
+        if proposal is None:
+            return False
+        timers, settings = self._parts.timers, self._parts.settings
+        if proposal.state is State.APPLYING:
+            timer, due = retry_of(proposal), self._parts.clock.now() + settings.retry_after
+        else:
+            timer, due = expiry_of(conversation_id, proposal.id), proposal.deadline
+            await self._negotiation.verify(proposal)
+        if await timers.due_of(timer) is not None:
+            return False
+        await timers.arm(timer, due)
+        return True

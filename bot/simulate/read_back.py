@@ -1,0 +1,88 @@
+"""The end of a simulation: every log read back in full, every order as it is now, and what every device saw."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import Any
+
+from bot.simulate.chat import Chat
+from bot.simulate.evidence import Entry, Evidence, Seen, Story
+from bot.simulate.people import Device
+from bot.simulate.stage import OPENING, Stage
+
+PAGE = 200
+CATCH_UP_LIMIT = 5.0
+"""Seconds that a device may need for the last entries; what it still lacks then is a gap."""
+
+
+async def read_back(stage: Stage) -> Evidence:
+    """All the evidence. Raises CommandFailed."""
+    places = asyncio.Semaphore(OPENING)
+    orders_after: dict[str, dict[str, Any]] = {}
+    seen_by: dict[str, list[Device]] = {}
+    for device in stage.people.devices:
+        for conversation_id in device.client.logs:
+            seen_by.setdefault(conversation_id, []).append(device)
+
+    async def read(chat: Chat) -> Story:
+        async with places:
+            story = await _story(chat, seen_by.get(chat.id, []))
+            orders_after.update(await chat.orders())
+        return story
+
+    stories = await asyncio.gather(*[read(chat) for chat in stage.chats.values()])
+    return Evidence(
+        cases=stage.cases,
+        stories=stories,
+        orders_before=stage.orders,
+        orders_after=orders_after,
+        complaints=[f"{device.name}: {what}" for device in stage.people.devices for what in device.client.violations],
+    )
+
+
+async def _story(chat: Chat, devices: Iterable[Device]) -> Story:
+    agent = await chat.people.agent(chat.agent_id)
+    of_agent, last_seq = await _history(agent, chat)
+    of_buyer, _ = await _history(chat.devices[0], chat)
+    for device in {*chat.devices, agent}:
+        await _caught_up(device, chat.id, last_seq)
+    return Story(
+        conversation_id=chat.id,
+        since=chat.since,
+        agent_before=chat.agent_before,
+        last_seq=last_seq,
+        read_back={"agent": of_agent, "buyer": of_buyer},
+        seen=[
+            Seen(device.name, device.audience, device.person_id, _entries(device.client.logs[chat.id]))
+            for device in {*devices, *chat.devices, agent}
+            if chat.id in device.client.logs
+        ],
+    )
+
+
+async def _caught_up(device: Device, conversation_id: str, seq: int) -> None:
+    cursors = device.client.cursors
+    with contextlib.suppress(TimeoutError):
+        await device.client.wait_for(lambda: cursors.get(conversation_id, 0) >= seq, CATCH_UP_LIMIT)
+
+
+async def _history(reader: Device, chat: Chat) -> tuple[list[Entry], int]:
+    """The log after `since`, page by page from its end, and its last seq."""
+    entries: list[Any] = []
+    before = last_seq = None
+    while before is None or before > chat.since + 1:
+        page = await reader.client.history(chat.id, before=before, limit=PAGE)
+        last_seq = last_seq or page["last_seq"]
+        if not page["entries"]:
+            break
+        entries = page["entries"] + entries
+        before = entries[0]["seq"]
+    return [entry for entry in _entries(entries) if entry["seq"] > chat.since], last_seq or 0
+
+
+def _entries(entries: Iterable[Entry]) -> list[Entry]:
+    """Without what belongs to their being sent, and not to them."""
+    return [
+        {name: value for name, value in entry.items() if name not in ("type", "conversation_id", "now_ms")}
+        for entry in entries
+    ]
