@@ -12,22 +12,19 @@ from bot.cli.importing import import_command
 from bot.cli.serve import serve_command
 from bot.cli.token import token_command
 from bot.demo.command import demo_command
+from bot.simulate.command import simulate_command
 
-_BEGIN = """[bold]To begin[/]
-
-python -m bot demo                            everything on this machine, nothing to set up
-
-python -m bot chat --as xiaoyu                be an agent of the demo, in another terminal
+_BEGIN = """[bold]To look around[/]
+  python -m bot demo               a whole shop on this machine
+  python -m bot chat --as xiaoyu   be one of its agents
+  python -m bot simulate           many people, and all they saw checked
 
 [bold]In production[/]
-
-export REDIS_URL=redis://127.0.0.1:6379/0 ASSENT_SECRET=$(openssl rand -hex 32)
-
-python -m bot import shop.json                a shop's people, products and orders
-
-python -m bot serve --host 0.0.0.0            a gateway; start as many as you like
-
-python -m bot token --role agent --id li --shop tea --name 李雷"""
+  export REDIS_URL=redis://127.0.0.1:6379/0
+  export ASSENT_SECRET=$(openssl rand -hex 32)
+  python -m bot import shop.json   a shop's people, products and orders
+  python -m bot serve              a gateway; start as many as you like
+  python -m bot token --role agent --id li-lei --shop tea --name 李雷"""
 
 app = typer.Typer(
     help="Assent: may I change the spec of your order? Asked once, decided once, told once.",
@@ -43,6 +40,7 @@ app.command("chat")(chat_command)
 app.command("serve")(serve_command)
 app.command("token")(token_command)
 app.command("import")(import_command)
+app.command("simulate")(simulate_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -17,6 +17,7 @@ from redis.exceptions import (
     ClusterDownError,
     MovedError,
     NoScriptError,
+    RedisClusterException,
     RedisError,
     SlotNotCoveredError,
     TryAgainError,
@@ -29,6 +30,8 @@ from scheduler.script import Script
 _REDIRECTIONS = 16
 _PAUSE = 0.05
 """Seconds between two tries while slots move or a failover is under way."""
+_PATIENCE = 5.0
+"""Seconds for learning the topology, which one node is asked for; it may hang."""
 
 
 @lru_cache(maxsize=65536)
@@ -49,11 +52,13 @@ class ClusterLink:
     def __init__(self, cluster: RedisCluster) -> None:
         self._cluster = cluster
         self._links: dict[str, Link] = {}
+        self._learned = False
         self._refreshing: asyncio.Task[None] | None = None
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         """The script's reply, from whichever primary holds the keys' slot (any, without keys)."""
-        await self._cluster.initialize()
+        if not self._learned:
+            await self._refresh()
         command: tuple[str | bytes | int, ...] = ("EVALSHA", script.sha, len(keys), *keys, *args)
         node, asking = None, False
         for _ in range(_REDIRECTIONS):
@@ -65,15 +70,16 @@ class ClusterLink:
                 return await link.execute(*command)
             except NoScriptError:
                 command = ("EVAL", script.text, *command[2:])
+            except MovedError as error:  # before AskError, from which redis-py derives it
+                node, asking = self._at(error.host, error.port), False
+                self._start_refresh()
             except AskError as error:
                 node, asking = self._at(error.host, error.port), True
-            except MovedError:
-                node, asking = None, False
-                await self._refresh()
             except (TryAgainError, ClusterDownError, SlotNotCoveredError):
                 node, asking = None, False
                 await asyncio.sleep(_PAUSE)
-                await self._refresh()
+                with contextlib.suppress(RedisError, OSError):
+                    await self._refresh()
             except Disconnected:
                 with contextlib.suppress(RedisError, OSError):
                     await self._refresh()
@@ -82,6 +88,9 @@ class ClusterLink:
 
     async def aclose(self) -> None:
         """Close every link."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
         links, self._links = self._links, {}
         await asyncio.gather(*[link.aclose() for link in links.values()])
 
@@ -102,11 +111,18 @@ class ClusterLink:
         return link
 
     async def _refresh(self) -> None:
-        """Learn the topology anew, once for all who ask at the same time; links to nodes that are gone are closed."""
+        """Learn the topology anew, once for all who ask at the same time. Raises redis.exceptions.ConnectionError."""
+        refreshing = self._start_refresh()
+        await asyncio.wait([refreshing])
+        if refreshing.cancelled():
+            raise Disconnected("the link is closed")
+        refreshing.result()
+
+    def _start_refresh(self) -> asyncio.Task[None]:
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._learn(), name="cluster-topology")
             self._refreshing.add_done_callback(self._forget)
-        await asyncio.shield(self._refreshing)
+        return self._refreshing
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._refreshing = None
@@ -114,7 +130,14 @@ class ClusterLink:
             task.exception()
 
     async def _learn(self) -> None:
-        await self._cluster.nodes_manager.initialize()
+        """Ask for the topology; links to nodes that are no primaries any more are closed, once nobody waits on them."""
+        manager = self._cluster.nodes_manager
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await (manager.initialize() if self._learned else self._cluster.initialize())
+        except (RedisClusterException, TimeoutError) as error:
+            raise Disconnected(str(error) or f"no topology within {_PATIENCE} s") from error
+        self._learned = True
         known = {node.name for node in self._cluster.get_primaries()}
-        for name in self._links.keys() - known:
+        for name in [name for name, link in self._links.items() if name not in known and not link.in_flight]:
             await self._links.pop(name).aclose()

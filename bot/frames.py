@@ -3,13 +3,12 @@
 Version 1. One JSON object a text frame, with `type`; commands carry an `id` (a UUID) and get `ok {re}` or `error {re}`.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 import orjson
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from bot.errors import CommandError
 from cards.model import Id, Model
@@ -21,6 +20,10 @@ PROTOCOL = 1
 ConversationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Seq = Annotated[int, Field(ge=0, lt=2**53)]
+CommandUuid = Annotated[
+    str, StringConstraints(pattern=r"^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$")
+]
+"""A UUID (RFC 9562), kept as it was written: `re` must be what the client knows its command by."""
 
 
 class Hello(Model):
@@ -34,7 +37,7 @@ class Hello(Model):
 
 
 class _Command(Model):
-    id: UUID
+    id: CommandUuid
 
 
 class Open(_Command):
@@ -82,7 +85,7 @@ class Answer(_InConversation):
 
     type: Literal["answer"]
     proposal_id: Id
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[int, Field(ge=1, lt=2**53)]
     action: Literal["agree", "reject"]
     comment: Text | None = None
 
@@ -128,43 +131,54 @@ Command = Open | InConversation | Refresh | Ping
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 _HELLO: TypeAdapter[Hello] = TypeAdapter(Hello)
 
+_SAID = 100
+"""How many characters of what a client wrote are said back to it."""
+
 
 def read_hello(data: str) -> Hello:
     """The first frame. Raises CommandError `bad_frame` or `unsupported_protocol`."""
     try:
-        hello = _HELLO.validate_json(data)
+        hello = _HELLO.validate_json(data, strict=True)
     except ValidationError as error:
-        raise _bad_frame(error) from None
-    if hello.protocol != PROTOCOL:
-        raise CommandError("unsupported_protocol", supported=PROTOCOL)
-    return hello
+        if _member(data, "protocol") in (None, PROTOCOL):
+            raise _bad_frame(error.errors(include_url=False, include_input=False)) from None
+    else:
+        if hello.protocol == PROTOCOL:
+            return hello
+    raise CommandError("unsupported_protocol", supported=PROTOCOL)
 
 
 def read_command(data: str) -> Command:
     """A client's command. Raises CommandError `bad_frame` that names each wrong field, or `unknown_type`."""
     try:
-        return _COMMAND.validate_json(data)
+        return _COMMAND.validate_json(data, strict=True)
     except ValidationError as error:
-        raise _bad_frame(error) from None
+        problems = error.errors(include_url=False, include_input=False)
+    if problems[0]["type"] == "union_tag_invalid":
+        said = problems[0]["ctx"]
+        raise CommandError("unknown_type", got=said["tag"][:_SAID], known=said["expected_tags"].replace("'", ""))
+    for problem in problems:
+        problem["loc"] = problem["loc"][1:]  # the first is the command's type
+    raise _bad_frame(problems)
 
 
 def command_id_in(data: str) -> str | None:
     """The id that a frame which is no valid command carries nevertheless, for the error's `re`."""
-    try:
-        frame = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    id = frame.get("id") if isinstance(frame, dict) else None
+    id = _member(data, "id")
     return id if isinstance(id, str) and len(id) <= 64 else None
 
 
-def _bad_frame(error: ValidationError) -> CommandError:
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
-    first = problems[0]
-    if first["type"] == "union_tag_invalid":
-        return CommandError("unknown_type", reason=first["msg"])
+def _member(data: str, name: str) -> Any:
+    try:
+        frame = orjson.loads(data)
+    except ValueError:
+        return None
+    return frame.get(name) if isinstance(frame, dict) else None
+
+
+def _bad_frame(problems: list[ErrorDetails]) -> CommandError:
     fields = [
-        {"path": ".".join(str(part) for part in problem["loc"]) or "(frame)", "message": problem["msg"]}
+        {"path": ".".join(str(part)[:_SAID] for part in problem["loc"]) or "(frame)", "message": problem["msg"]}
         for problem in problems[:10]
     ]
     return CommandError("bad_frame", reason=f"{fields[0]['path']}: {fields[0]['message']}", fields=fields)

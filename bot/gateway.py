@@ -8,7 +8,6 @@ import contextlib
 import logging
 import random
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import WSMsgType, web
@@ -74,8 +73,9 @@ class Gateway:
         """GET /ws: a websocket from its handshake to its close."""
         if self.draining:
             return _http_problem(503, "going_away")
-        if not _allowed(request.headers.get("Origin"), request.host, self._settings.allowed_origins):
-            return _http_problem(403, "origin_not_allowed", origin=request.headers["Origin"])
+        origin = request.headers.get("Origin")
+        if not _allowed(origin, request.host, self._settings.allowed_origins):
+            return _http_problem(403, "origin_not_allowed", origin=ascii(origin)[1:-1])
         ws = web.WebSocketResponse(
             heartbeat=self._settings.heartbeat.total_seconds(),
             max_msg_size=_HELLO_BYTES,
@@ -83,7 +83,9 @@ class Gateway:
             timeout=2,
         )
         if not ws.can_prepare(request).ok:
-            return _http_problem(426, "websocket_expected")
+            response = _http_problem(426, "websocket_expected")
+            response.headers["Upgrade"] = "websocket"  # a must with 426 (RFC 9110, section 15.5.22)
+            return response
         await ws.prepare(request)
         self._sockets.add(ws)
         try:
@@ -126,10 +128,8 @@ class Gateway:
             await self._fanout.join(session)
             await self._welcome(session)
             async for message in ws:
-                if message.type is WSMsgType.TEXT:
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     self._receive(session, message.data)
-                elif message.type is WSMsgType.BINARY:
-                    session.send(_error_frame(None, CommandError("text_frames_only"), session))
         except (RedisError, OSError) as error:
             log.warning("session closed, Redis away: %s", error)
             session.close(CloseCode.BEHIND, "the store is away: resume with your cursors")
@@ -188,22 +188,23 @@ class Gateway:
             await asyncio.sleep(min(left_ms / 1000 + 0.01, 3600))
         session.close(CloseCode.UNAUTHORIZED, "token expired")
 
-    def _receive(self, session: Session, data: str) -> None:
+    def _receive(self, session: Session, data: str | bytes) -> None:
         """One frame: checked here and now, then answered by a task of its own."""
         try:
-            if len(data) > self._settings.frame_bytes:
-                raise CommandError("frame_too_large", limit=self._settings.frame_bytes, size=len(data))
             self._check_rate(session)
+            if isinstance(data, bytes):
+                raise CommandError("text_frames_only")
+            if (size := len(data.encode())) > self._settings.frame_bytes:
+                raise CommandError("frame_too_large", limit=self._settings.frame_bytes, size=size)
             command = read_command(data)
             if self.draining:
                 raise CommandError("going_away", retry_after_ms=random.randrange(_BYE_WITHIN_MS))
             if len(session.under_way) >= self._settings.commands_under_way:
                 raise CommandError("busy", retry_after_ms=200)
         except CommandError as error:
-            command_id = command_id_in(data) if error.code != "frame_too_large" else None
-            session.send(_error_frame(command_id, error, session))
+            session.send(_error_frame(command_id_in(data) if isinstance(data, str) else None, error, session))
             return
-        task = asyncio.create_task(self._run(session, command, data), name=f"command-{command.type}")
+        task = asyncio.create_task(self._run(session, command), name=f"command-{command.type}")
         session.under_way.add(task)
         task.add_done_callback(session.under_way.discard)
 
@@ -217,7 +218,7 @@ class Gateway:
             session.close(CloseCode.FLOOD, "too many commands")
         raise CommandError("rate_limited", retry_after_ms=wait_ms)
 
-    async def _run(self, session: Session, command: Command, data: str) -> None:
+    async def _run(self, session: Session, command: Command) -> None:
         try:
             if isinstance(command, Ping):
                 answer: Reply | dict[str, Any] = {"now_ms": self._parts.clock.now_ms()}
@@ -225,9 +226,9 @@ class Gateway:
                 answer = self._refresh(session, command)
             else:
                 answer = await self._commands.run(session, command)
-            session.send(_ok_frame(str(command.id), answer))
+            session.send(_ok_frame(command.id, answer))
         except Exception as error:
-            session.send(_error_frame(str(command.id), error, session))
+            session.send(_error_frame(command.id, error, session))
 
     def _refresh(self, session: Session, command: Refresh) -> dict[str, Any]:
         fresh = self._tokens.read(command.token)
@@ -307,4 +308,4 @@ def _http_problem(status: int, code: str, **params: Any) -> web.Response:
 
 def _allowed(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:
     """A browser names its page's origin; other clients send none."""
-    return origin is None or urlsplit(origin).netloc == host or origin in allowed
+    return origin is None or origin.partition("://")[2] == host or origin in allowed

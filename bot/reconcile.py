@@ -10,6 +10,7 @@ import logging
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -61,7 +62,7 @@ class Reconciler:
                 began = clock()
                 cursor, keys = await primary.scan(cursor, match="chat:*:hold:*", count=_SCAN)
                 for key in keys:
-                    if found := _HOLD.match(key):
+                    if found := _HOLD.match(cast(bytes, key)):
                         yield found[1].decode(), found[2].decode()
                 if cursor == 0:
                     break

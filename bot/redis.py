@@ -5,24 +5,22 @@ unknown, and none times out while it waits for news.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import RedisClusterException
 
 from bot.cluster_link import ClusterLink
 from bot.link import Link
+from bot.redis_url import BadRedisUrl as BadRedisUrl
+from bot.redis_url import RedisUrl, read_redis_url
 from scheduler.script import Scripts
-
-_FORMS = (
-    "redis://[user:password@]host:port[/db], rediss://… (TLS), unix:///path/to/socket[?db=0], "
-    "redis+sentinel://host:port[,host:port…]/service[/db], redis+cluster://host:port[,host:port…]"
-)
 
 
 def _options() -> dict[str, Any]:
@@ -33,13 +31,6 @@ def _options() -> dict[str, Any]:
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
-
-
-class BadRedisUrl(ValueError):
-    """A REDIS_URL that cannot be used; the message says why, and which forms can."""
-
-    def __init__(self, url: str, why: str) -> None:
-        super().__init__(f"REDIS_URL {_without_password(url)!r}: {why}. Usable forms: {_FORMS}")
 
 
 class Connector(Protocol):
@@ -121,8 +112,9 @@ class PoolConnector:
 class ClusterConnector:
     """A Redis Cluster."""
 
-    def __init__(self, make: Callable[[], RedisCluster]) -> None:
+    def __init__(self, make: Callable[[], RedisCluster], options: Mapping[str, Any]) -> None:
         self._make = make
+        self._options = options
         self._cluster = cluster = make()
         self._link = ClusterLink(cluster)
         self._nodes: dict[str, Redis] = {}
@@ -143,7 +135,7 @@ class ClusterConnector:
 
     async def subscriber(self) -> AbstractConnection:
         """A connection to any primary: the cluster bus carries what is published to all."""
-        await self._cluster.initialize()
+        await self._initialize()
         node = self._cluster.get_random_primary_node()
         connection = node.connection_class(**node.connection_kwargs)
         await connection.connect()  # type: ignore[no-untyped-call]
@@ -151,14 +143,21 @@ class ClusterConnector:
 
     async def primaries(self) -> Sequence[Redis]:
         """A client for each primary."""
-        await self._cluster.initialize()
+        await self._initialize()
         primaries = {node.name: node for node in self._cluster.get_primaries()}
         for name in self._nodes.keys() - primaries.keys():
             await self._nodes.pop(name).aclose()
         for name, node in primaries.items():
             if name not in self._nodes:
-                self._nodes[name] = Redis(host=node.host, port=int(node.port), **_options())
+                self._nodes[name] = Redis(host=node.host, port=int(node.port), **self._options)
         return list(self._nodes.values())
+
+    async def _initialize(self) -> None:
+        """Know the topology. Callers expect RedisError, which redis-py's own RedisClusterException is not."""
+        try:
+            await self._cluster.initialize()
+        except RedisClusterException as error:
+            raise Disconnected(str(error)) from error
 
     async def aclose(self) -> None:
         """Close the links, the clients of nodes and the cluster's."""
@@ -169,73 +168,46 @@ class ClusterConnector:
 
 def connect(url: str) -> PoolConnector | ClusterConnector:
     """The connector for a URL; nothing is sent yet. Raises BadRedisUrl."""
-    scheme = urlsplit(url).scheme
-    try:
-        match scheme:
-            case "redis" | "rediss" | "unix":
-                return PoolConnector(BlockingConnectionPool.from_url(url, timeout=20, max_connections=50, **_options()))
-            case "redis+sentinel" | "rediss+sentinel":
-                return _sentinel(url)
-            case "redis+cluster" | "rediss+cluster":
-                return _cluster(url)
-    except (ValueError, TypeError) as error:
-        raise BadRedisUrl(url, str(error)) from error
-    raise BadRedisUrl(url, f"unknown scheme {scheme!r}" if scheme else "no scheme")
+    read = read_redis_url(url)
+    match read.kind:
+        case "server":
+            return _server(read)
+        case "sentinel":
+            return _sentinel(read)
+        case "cluster":
+            return _cluster(read)
 
 
-def _sentinel(url: str) -> PoolConnector:
-    parts = urlsplit(url)
-    service, _, db = parts.path.strip("/").partition("/")
-    if not service:
-        raise ValueError("the path must name the Sentinels' service, e.g. …/mymaster")
-    options: dict[str, Any] = {"db": int(db or 0), **_login(url)}
-    if parts.scheme.startswith("rediss"):
-        options["ssl"] = True
-    query = dict(parse_qsl(parts.query))
+def _server(url: RedisUrl) -> PoolConnector:
+    options = {**_options(), **url.options}
+    kind: type[AbstractConnection] = UnixDomainSocketConnection
+    if url.hosts:
+        ((options["host"], options["port"]),) = url.hosts
+        kind = SSLConnection if url.secure else Connection
+    return PoolConnector(BlockingConnectionPool(connection_class=kind, timeout=20, max_connections=50, **options))
+
+
+def _sentinel(url: RedisUrl) -> PoolConnector:
+    secure: dict[str, Any] = {"ssl": True} if url.secure else {}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        _hosts(url, 26379),
+        url.hosts,
         sentinel_kwargs={
             "socket_connect_timeout": 2,
             "socket_timeout": 2,
             "retry": Retry(NoBackoff(), 0),
-            **({"password": query["sentinel_password"]} if "sentinel_password" in query else {}),
+            **secure,
+            **url.sentinel_options,
         },
         **_options(),
     )
-    primary = sentinel.master_for(service, **options)
+    primary = sentinel.master_for(url.service, **secure, **url.options)
     return PoolConnector(primary.connection_pool, sentinel)
 
 
-def _cluster(url: str) -> ClusterConnector:
-    hosts = _hosts(url, 6379)
-    secure = {"ssl": True} if urlsplit(url).scheme.startswith("rediss") else {}
+def _cluster(url: RedisUrl) -> ClusterConnector:
+    options = {**_options(), **url.options, **({"ssl": True} if url.secure else {})}
 
     def make() -> RedisCluster:
-        nodes = [ClusterNode(host, port) for host, port in hosts]
-        return RedisCluster(startup_nodes=nodes, **{**_options(), **_login(url), **secure})
+        return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in url.hosts], **options)
 
-    return ClusterConnector(make)
-
-
-def _login(url: str) -> dict[str, str]:
-    credentials, at, _ = urlsplit(url).netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    return {"username": unquote(user) or "default", "password": unquote(password)} if at else {}
-
-
-def _hosts(url: str, default_port: int) -> list[tuple[str, int]]:
-    netloc = urlsplit(url).netloc.rpartition("@")[2]
-    hosts = []
-    for part in filter(None, netloc.split(",")):
-        host, _, port = part.rpartition(":") if ":" in part else (part, "", str(default_port))
-        if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{part!r} is not host:port")
-        hosts.append((host, int(port)))
-    if not hosts:
-        raise ValueError("no host")
-    return hosts
-
-
-def _without_password(url: str) -> str:
-    credentials, at, rest = url.rpartition("@")
-    return f"{credentials.rpartition(':')[0]}:…@{rest}" if at and ":" in credentials.partition("//")[2] else url
+    return ClusterConnector(make, options)

@@ -7,11 +7,15 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 
 from bot.redis import Connector
 
@@ -57,24 +61,24 @@ class Finding:
     text: str
 
 
-async def reach(connector: Connector, limit: timedelta) -> Sequence[Redis]:
-    """All primaries, as soon as every one of them answers; tried again and again until `limit`. Raises ServerAway."""
+async def reach(connector: Connector, limit: float) -> Sequence[Redis]:
+    """All primaries, as soon as every one of them answers; tried for `limit` seconds. Raises ServerAway."""
     clock = asyncio.get_running_loop().time
-    end = clock() + limit.total_seconds()
+    end = clock() + limit
     while True:
         try:
             async with asyncio.timeout(min(_ATTEMPT, max(end - clock(), 1))):
                 primaries = await connector.primaries()
                 await asyncio.gather(*[primary.ping() for primary in primaries])
             return primaries
-        except (AuthenticationError, NoPermissionError) as error:
-            raise ServerAway(
-                f"The server does not let us in: {error}. Check user and password in REDIS_URL."
-            ) from error
         except (RedisError, OSError, TimeoutError) as error:
-            why = str(error).rstrip(".") or "no answer"
+            # A connection that was refused for its password says so in its cause only.
+            if isinstance(error.__cause__ or error, AuthenticationError | NoPermissionError):
+                raise ServerAway(f"The server does not take the user and password of REDIS_URL: {error}") from error
+            # Sentinel's message goes on, after a colon, for a screenful about its connections.
+            why = str(error).partition(" : ")[0].rstrip(".") or "it does not answer"
         if clock() + _PAUSE >= end:
-            raise ServerAway(f"The server could not be reached within {limit.total_seconds():g} s: {why}.")
+            raise ServerAway(f"The server that REDIS_URL names could not be reached within {limit:g} s: {why}.")
         await asyncio.sleep(_PAUSE)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from redis.asyncio.connection import AbstractConnection
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 _PUBLISH = Script.beside(__file__, "publish")
 _HEARTBEAT = 2.0
 """Seconds between two messages to oneself; two that were not heard make a subscriber deaf."""
+_PATIENCE = 10.0
+"""Seconds for a connection to stand; a server that hangs takes connections and answers no greeting."""
 _BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -40,11 +43,13 @@ class Subscriber:
         self._own = f"live-node:{uuid.uuid4().hex}"
         self._channels: set[str] = {self._own}
         self._confirmed: dict[str, asyncio.Event] = {}
+        self._unconfirmed: Counter[str] = Counter()
+        """SUBSCRIBEs on this connection that the server has not confirmed: only the last one speaks of now."""
         self._connection: AbstractConnection | None = None
         self._out: list[tuple[str, str]] = []
         self._flushing = asyncio.Event()
         self._heard = 0
-        self.restored = 0
+        self._lost = False
 
     async def subscribe(self, channel: str) -> None:
         """Hear a channel; returns once the server confirmed it, so that whatever is published from now on arrives."""
@@ -57,7 +62,8 @@ class Subscriber:
     def unsubscribe(self, channel: str) -> None:
         """Stop hearing a channel."""
         self._channels.discard(channel)
-        self._confirmed.pop(channel, None)
+        if confirmed := self._confirmed.pop(channel, None):
+            confirmed.set()  # whoever waits for all confirmations must not wait for this one
         self._say("UNSUBSCRIBE", channel)
 
     async def run(self) -> None:
@@ -70,19 +76,22 @@ class Subscriber:
             except (RedisError, OSError) as error:
                 if self._connection is not None:
                     attempt = 0
-                log.warning("pub/sub connection lost: %s", error)
+                log.warning("pub/sub connection lost: %s", error or type(error).__name__)
             finally:
                 connection, self._connection = self._connection, None
                 if connection is not None:
+                    self._lost = True
                     with contextlib.suppress(RedisError, OSError):
                         await connection.disconnect(nowait=True)
             await asyncio.sleep(_BACKOFF[min(attempt, len(_BACKOFF) - 1)])
             attempt += 1
 
     async def _session(self) -> None:
-        connection = await self._connect()
+        async with asyncio.timeout(_PATIENCE):
+            connection = await self._connect()
         self._connection = connection
         self._out = [("SUBSCRIBE", channel) for channel in self._channels]
+        self._unconfirmed = Counter(self._channels)
         for channel in self._channels:
             self._confirmed.setdefault(channel, asyncio.Event()).clear()
         self._flushing.set()
@@ -104,12 +113,13 @@ class Subscriber:
     async def _restored(self, confirmed: list[asyncio.Event]) -> None:
         for event in confirmed:
             await event.wait()
-        self.restored += 1
-        if self.restored > 1:
+        if self._lost:
             self._on_restored()
 
     def _say(self, verb: str, channel: str) -> None:
         if self._connection is not None:
+            if verb == "SUBSCRIBE":
+                self._unconfirmed[channel] += 1
             self._out.append((verb, channel))
             self._flushing.set()
 
@@ -129,8 +139,22 @@ class Subscriber:
                 if channel == own:
                     self._heard += 1
                 else:
-                    self._on_message(channel.decode(), payload)
-            elif kind == b"subscribe" and (confirmed := self._confirmed.get(channel.decode())):
+                    self._tell(channel.decode(), payload)
+            elif kind == b"subscribe":
+                self._confirm(channel.decode())
+
+    def _tell(self, channel: str, payload: bytes) -> None:
+        """A message that the listener chokes on must not end the listening: a dead reader is a deaf process."""
+        try:
+            self._on_message(channel, payload)
+        except Exception:
+            log.exception("a message on %s was not understood", channel)
+
+    def _confirm(self, channel: str) -> None:
+        self._unconfirmed[channel] -= 1
+        if self._unconfirmed[channel] <= 0:
+            del self._unconfirmed[channel]
+            if confirmed := self._confirmed.get(channel):
                 confirmed.set()
 
     async def _beat(self) -> None:

@@ -3,7 +3,7 @@
 Law: an entry is shown once, live or from a page of the log, whatever the connection did meanwhile.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +44,12 @@ def chat_command(
     """Chat from the terminal, as an agent or as a buyer.
 
     What you type is said; a line that begins with / is a command: /help lists them.
+
+    For example:
+
+      python -m bot chat --as xiaoyu
+      python -m bot chat --as lin-wan --locale en
+      python -m bot chat --url wss://chat.shop.example/ws --token "$(python -m bot token …)"
     """
     if demo_person is not None:
         folder = DemoFolder(data)
@@ -157,11 +163,9 @@ class Chat:
             case "help":
                 self._view.help()
             case "open":
-                await client.open(line.words[0])
-                await self._turn_to(conversation_id(self._view.me["shop_id"], line.words[0]))
+                await self._turn_to(self._conversation(line.words[0]), client.open(line.words[0]))
             case "use":
-                known = line.words[0] if "." in line.words[0] else f"{self._view.me['shop_id']}.{line.words[0]}"
-                await self._turn_to(known)
+                await self._turn_to(self._conversation(line.words[0]))
             case "say":
                 await client.say(self._here(), line.words[0])
             case "orders":
@@ -186,11 +190,21 @@ class Chat:
             raise BadLine("In which conversation? /open BUYER, or /use one of yours.")
         return self._current
 
-    async def _turn_to(self, id: str) -> None:
-        page = await self.client.history(id, limit=_PAGE)
-        self._current = id
-        self._view.hint(f"— {page['conversation']['buyer_name']} · {id} —")
-        self._show_page(id, page)
+    def _conversation(self, named: str) -> str:
+        """A conversation by its id or its buyer's."""
+        return named if "." in named else conversation_id(self._view.me["shop_id"], named)
+
+    async def _turn_to(self, id: str, first: Awaitable[Any] | None = None) -> None:
+        """Make it the current conversation, unless `first` fails or there is none such. Raises CommandFailed."""
+        before, self._current = self._current, id
+        try:
+            if first is not None:
+                await first
+            self._view.hint(f"— {id} —")
+            await self._page(id, _PAGE)
+        except CommandFailed:
+            self._current = before
+            raise
 
     async def _page(self, id: str, limit: int, *, again: bool = False) -> None:
         self._show_page(id, await self.client.history(id, limit=limit), again=again)

@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.console import Console, Group
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from bot.cli.chat_lines import HELP
@@ -116,7 +116,7 @@ class ChatView:
 
     def orders(self, answer: Frame) -> None:
         """A buyer's orders: whether each can change, or why not."""
-        table = Table("Order", "Status", "Line", "Item", "Spec", "SKU", "Price", "Change?", box=box.SIMPLE)
+        table = _table("Order", "Status", "Line", "Item", "Spec", "SKU", "Price", "Change?")
         for order in answer["orders"]:
             status = " ".join([order["label"], *(tag["label"] for tag in order["tags"])])
             if order["card"]:
@@ -131,18 +131,21 @@ class ChatView:
         self._console.print(table)
 
     def quote(self, quote: Frame) -> None:
-        """Of each line of an order what each spec would mean."""
+        """Of each line of an order what each spec would mean, and what to type."""
         if quote["code"]:
             self.problem(quote)
             return
         for line in quote["lines"]:
-            title = f"{quote['order_id']} line {line['line_id']} · {plain(line['title'])} × {line['quantity']}"
-            table = Table("SKU", "Spec", "Price", "Stock", "Change?", box=box.SIMPLE, title=title, title_justify="left")
+            self._print((f"{plain(line['title'])} × {line['quantity']}", "bold"))
+            table = _table("SKU", "Spec", "Price", "Stock", "Change?")
             for verdict in line["verdicts"]:
                 price = self._money(verdict["unit_price_after_cents"], quote["currency"])
-                words = _verdict(quote["order_id"], line["line_id"], verdict)
+                words = _verdict(verdict)
                 table.add_row(verdict["sku_id"], plain(verdict["spec"]), price, str(verdict["stock"]), words)
             self._console.print(table)
+            self._print((f"/propose {quote['order_id']} {line['line_id']} SKU", "bold"))
+            for title in {plain(verdict["title"]) for verdict in line["verdicts"] if verdict["needs_waiver"]}:
+                self._print((f"/propose {quote['order_id']} {line['line_id']} SKU waive", "bold"), f"   {title}")
 
     def help(self) -> None:
         """What can be typed."""
@@ -163,11 +166,14 @@ def plain(text: str) -> str:
     return "".join("�" if unicodedata.category(character) == "Cc" else character for character in text)
 
 
-def _verdict(order_id: str, line_id: str, verdict: Frame) -> Text:
+def _table(*names: str) -> Table:
+    return Table(*[Column(name, overflow="fold") for name in names], box=box.SIMPLE)
+
+
+def _verdict(verdict: Frame) -> Text:
     if not verdict["allowed"]:
         return Text(plain(verdict["title"]), "dim")
-    words = f"/propose {order_id} {line_id} {verdict['sku_id']}"
-    return Text(f"{words} waive\n{verdict['title']}" if verdict["needs_waiver"] else words, "green")
+    return Text("yes, with waive", "yellow") if verdict["needs_waiver"] else Text("yes", "green")
 
 
 def _clock(at_ms: int) -> str:

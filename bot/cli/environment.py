@@ -1,61 +1,35 @@
-"""Settings and parts of them from the environment, and what is wrong with them by the variable's name."""
+"""What commands need of the environment: settings that are fit to run with, or one part of them."""
 
 import os
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
-
 from bot.cli.failure import MISUSED, Failure
-from bot.settings import Settings
-
-SECRET_LENGTH = 32
-
-_NO_SECRET = (
-    f"it signs the tokens: {SECRET_LENGTH} or more random characters, the same for every gateway. "
-    "For example: export ASSENT_SECRET=$(openssl rand -hex 32)"
-)
-_NO_REDIS = (
-    "REDIS_URL is not set: the server that keeps the conversations, e.g. redis://127.0.0.1:6379/0. "
-    "To look around without one: python -m bot demo"
-)
+from bot.settings import Settings, load_settings
 
 
 def read_settings(**given: Any) -> Settings:
-    """The environment's settings, those `given` and not None before them. Raises Failure (2)."""
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except SettingsError as error:
-        raise Failure(f"{error}: it must be JSON", MISUSED) from error
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
-        raise Failure("\nerror: ".join(_problem(problem) for problem in problems), MISUSED) from error
+    """All settings, those `given` and not None before the environment's. Raises BadSettings, and Failure (2)."""
+    settings = load_settings(**given)
     if not settings.redis_url:
-        raise Failure(_NO_REDIS, MISUSED)
+        raise _no_redis()
     return settings
 
 
 def secret() -> str:
-    """ASSENT_SECRET. Raises Failure (2)."""
-    value = os.environ.get("ASSENT_SECRET", "")
-    if len(value) < SECRET_LENGTH:
-        raise Failure(_bad_secret(value), MISUSED)
-    return value
+    """ASSENT_SECRET. Raises BadSettings."""
+    return load_settings().secret
 
 
 def redis_url() -> str:
-    """REDIS_URL. Raises Failure (2)."""
+    """REDIS_URL. Raises Failure (2) where there is none."""
     if url := os.environ.get("REDIS_URL") or os.environ.get("ASSENT_REDIS_URL"):
         return url
-    raise Failure(_NO_REDIS, MISUSED)
+    raise _no_redis()
 
 
-def _problem(problem: Any) -> str:
-    field = str(problem["loc"][0])
-    if field == "secret":
-        return _bad_secret("" if problem["type"] == "missing" else problem["input"])
-    return f"ASSENT_{field.upper()}: {problem['msg']} (got {problem['input']!r})"
-
-
-def _bad_secret(value: str) -> str:
-    return f"ASSENT_SECRET is {'too short' if value else 'not set'}: {_NO_SECRET}"
+def _no_redis() -> Failure:
+    return Failure(
+        "REDIS_URL is not set: it names the server that keeps the conversations, e.g. redis://127.0.0.1:6379/0. "
+        "To look around without one: python -m bot demo",
+        MISUSED,
+    )

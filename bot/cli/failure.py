@@ -12,6 +12,7 @@ from bot.embedded import EmbeddedError
 from bot.orders.base import OrderSystemAway
 from bot.redis import BadRedisUrl
 from bot.server_check import ServerAway, UnfitServer
+from bot.settings import BadSettings
 from bot.shopfile import BadShopFile
 
 log = logging.getLogger(__name__)
@@ -42,10 +43,11 @@ def exit_status(run: Callable[[], Any]) -> int:
     try:
         return run() or 0
     except typer.TyperException as misuse:
-        return _tell(f"{misuse.format_message()}{_help_hint(misuse)}", getattr(misuse, "exit_code", FAILED))
+        # A command line without a command has printed its help, and has no message.
+        return _tell(_in_one_line(misuse), misuse.exit_code) if str(misuse) else misuse.exit_code
     except Failure as failure:
         return _tell(str(failure), failure.status)
-    except BadRedisUrl as bad:
+    except (BadRedisUrl, BadSettings) as bad:
         return _tell(str(bad), MISUSED)
     except _SPEAKING as error:
         return _tell(str(error))
@@ -62,6 +64,7 @@ def _tell(message: str, status: int = FAILED) -> int:
     return status
 
 
-def _help_hint(misuse: typer.TyperException) -> str:
+def _in_one_line(misuse: typer.TyperException) -> str:
+    message = " ".join(misuse.format_message().replace("Value error, ", "").split()).rstrip(".")
     context = getattr(misuse, "ctx", None)
-    return f" See `{context.command_path} --help`." if context is not None else ""
+    return f"{message}. See `{context.command_path} --help`." if context is not None else f"{message}."

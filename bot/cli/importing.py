@@ -1,7 +1,6 @@
 """`import`: a shop file into the embedded shop."""
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bot.cli.duration import read_duration
 from bot.cli.environment import redis_url
 from bot.cli.failure import INTERRUPTED, Failure
 from bot.cli.running import run
@@ -22,15 +20,17 @@ from bot.shopfile import ShopFile, load
 
 def import_command(
     file: Annotated[Path, typer.Argument(metavar="SHOP.json", help="A shop in Assent's import format.")],
-    wait: Annotated[
-        timedelta, typer.Option(parser=read_duration, metavar="15s", help="How long to wait for Redis.")
-    ] = WAIT,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds that Redis may take to answer at start.")] = WAIT,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Load a shop file into the Redis of REDIS_URL.
 
     The file is checked whole before anything is written. The shop's people, products, stock and orders are then those
     of the file; conversations and cards stay. An import that was broken off is repaired by repeating it.
+
+    For example:
+
+      REDIS_URL=redis://127.0.0.1:6379/0 python -m bot import bot/demo/shop.json
     """
     shop = load(file)
     if not run(_import(shop, connect(redis_url()), wait)):
@@ -49,7 +49,7 @@ def import_command(
         typer.echo(f"Imported {shop.shop.name} ({shop.shop.id}): {said}.")
 
 
-async def _import(file: ShopFile, connector: Connector, wait: timedelta) -> None:
+async def _import(file: ShopFile, connector: Connector, wait: float) -> None:
     try:
         await reach(connector, wait)
         await import_with_progress(Shop(connector.scripts), file)

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -63,6 +62,5 @@ async def _listen(runner: web.AppRunner, host: str, ports: range) -> Address:
 
 
 def _why(error: OSError) -> str:
-    if isinstance(error, socket.gaierror) or error.errno is None:
-        return str(error)
-    return os.strerror(error.errno)
+    """The system's own word, without the address that asyncio puts around it; a name's lookup has numbers below 0."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

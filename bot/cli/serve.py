@@ -2,14 +2,12 @@
 
 import json
 import logging
-from datetime import timedelta
 from typing import Annotated, Literal
 
 import typer
 from redis.exceptions import RedisError
 
 from bot.app import House
-from bot.cli.duration import read_duration
 from bot.cli.environment import read_settings
 from bot.cli.listening import listening
 from bot.cli.running import log_to_stderr, run, told_to_stop
@@ -19,19 +17,19 @@ from bot.settings import Settings
 
 log = logging.getLogger(__name__)
 
-WAIT = timedelta(seconds=15)
-"""How long the server may take to answer at start."""
+WAIT = 15.0
+"""Seconds that the server may take to answer at start."""
 
 
 def serve_command(
-    host: Annotated[str | None, typer.Option(help="Address to listen on [default: ASSENT_HOST, or 127.0.0.1].")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="ASSENT_HOST, or 127.0.0.1")
+    ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one [default: ASSENT_PORT, or 8080]."),
+        typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default="ASSENT_PORT, or 8080"),
     ] = None,
-    wait: Annotated[
-        timedelta, typer.Option(parser=read_duration, metavar="15s", help="How long to wait for Redis at start.")
-    ] = WAIT,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds that Redis may take to answer at start.")] = WAIT,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         typer.Option(envvar="ASSENT_LOG_LEVEL", help="What is logged to stderr, from this level on."),
@@ -43,13 +41,20 @@ def serve_command(
     It needs REDIS_URL and ASSENT_SECRET; every other setting has a default, and a variable ASSENT_…
     Any number of gateways with the same two serve the same shops. SIGTERM and Ctrl-C drain: what is under way is
     answered, everybody is told to come back elsewhere, and the exit status is 0.
+
+    For example:
+
+      export REDIS_URL=redis://127.0.0.1:6379/0
+      export ASSENT_SECRET=$(openssl rand -hex 32)
+      python -m bot serve --host 0.0.0.0 --port 8080
+      ASSENT_ANSWER_WINDOW=1800 python -m bot serve --port 0 --json
     """
     log_to_stderr(log_level)
     settings = read_settings(host=host, port=port)
     run(_serve(settings, connect(settings.redis_url), wait, as_json=as_json))
 
 
-async def _serve(settings: Settings, connector: Connector, wait: timedelta, *, as_json: bool) -> None:
+async def _serve(settings: Settings, connector: Connector, wait: float, *, as_json: bool) -> None:
     try:
         await report_server(connector, wait)
     except BaseException:
@@ -64,7 +69,7 @@ async def _serve(settings: Settings, connector: Connector, wait: timedelta, *, a
         await told_to_stop()
 
 
-async def report_server(connector: Connector, wait: timedelta) -> None:
+async def report_server(connector: Connector, wait: float) -> None:
     """Reach the servers, and log what they promise. Raises ServerAway, UnfitServer."""
     try:
         findings = await check(await reach(connector, wait))

@@ -18,13 +18,19 @@ def token_command(
     role: Annotated[Role, typer.Option(help="What they may be.")],
     id: Annotated[str, typer.Option(help="Their id in the shop.")],
     shop: Annotated[str, typer.Option(help="The shop's id.")],
-    name: Annotated[str | None, typer.Option(help="What others see [default: the id].")] = None,
+    name: Annotated[str | None, typer.Option(help="What others see.", show_default="the id")] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=24 * 3650, help="How long the token is good for.")] = 12,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all that the token says.")] = False,
 ) -> None:
     """Print a token, signed with ASSENT_SECRET.
 
     A token names one agent, buyer or service of one shop. It goes into a websocket's first frame, never into a URL.
+
+    For example:
+
+      python -m bot token --role agent --id li-lei --shop tea --name 李雷
+      python -m bot token --role service --id erp --shop tea --hours 8760
+      ASSENT_SECRET=$(cat var/secret) python -m bot token --role buyer --id lin-wan --shop qingmu
     """
     who = participant(role, id, shop, name or id, timedelta(hours=hours))
     token = Tokens(secret()).sign(who)

@@ -55,7 +55,7 @@ def demo_command(
     ] = 8080,
     window: Annotated[
         timedelta | None,
-        typer.Option(parser=read_duration, metavar="30s", help="How long a buyer has to answer a card [default: 2h]."),
+        typer.Option(parser=read_duration, metavar="<time>", help="To answer a card.", show_default="2h"),
     ] = None,
     pace: Annotated[
         float,
@@ -71,6 +71,12 @@ def demo_command(
     A private Valkey with its data in ./var, a gateway, a shop with orders, and buyers who write, answer cards, refuse
     them or never look. Two agents and one buyer are for you: the guide that is printed says how. Nothing is lost when
     it is killed: start it again and go on. With REDIS_URL set, that server is used instead of a private one.
+
+    For example:
+
+      python -m bot demo
+      python -m bot demo --window 30s --data /tmp/assent-demo
+      python -m bot demo --port 0 --json
     """
     log_to_stderr("info" if verbose else "warning")
     run(_demo(DemoOptions(DemoFolder(data), host, port, window, pace, as_json)))
@@ -93,17 +99,24 @@ async def _demo(options: DemoOptions) -> None:
         except BaseException:
             await house.connector.aclose()
             raise
-        async with listening(house, settings.host, settings.port, ports=_PORTS) as address:
+        async with (
+            contextlib.AsyncExitStack() as people,
+            listening(house, settings.host, settings.port, ports=_PORTS) as address,
+        ):
             if settings.port not in (0, address.port):
                 console.print(f"Port {settings.port} is in use; this one listens on {address.port}.")
-            async with _played(options, address):
-                guide = _guide(folder, address, data, settings.answer_window, new=new)
-                if options.as_json:
-                    typer.echo(json.dumps(guide.facts()))
-                guide.show(console)
-                await told_to_stop()
+            # They leave after the drain, which answers what they still have under way.
+            await people.enter_async_context(_played(options, address))
+            guide = _guide(folder, address, data, settings.answer_window, new=new)
+            if options.as_json:
+                typer.echo(json.dumps(guide.facts()))
+            guide.show(console)
+            await told_to_stop()
             console.print("\nStopping …")
-    console.print(f"Stopped. `rm -r {folder.path}` forgets everything; without it, the next start goes on from here.")
+    console.print(
+        f"Stopped. `rm -r {folder.path}` forgets everything; without it, the next start goes on from here.",
+        soft_wrap=True,
+    )
 
 
 @contextlib.asynccontextmanager

@@ -1,8 +1,9 @@
 """What the demo tells whoever started it: where it is, who to be, what to try, where the data lies."""
 
 import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -46,45 +47,42 @@ class Guide:
         for line in self._lines():
             console.print(line, soft_wrap=True)
 
-    def _lines(self) -> list[Text | str]:
-        chat = f"{_python()} -m bot chat --as"
-        where = "" if self.folder == Path("var") else f" --data {self.folder}"
-        agents = [id for id in self.tokens if id != UNPLAYED]
-        return [
-            Text.assemble(("Assent is running", "bold green"), f"  {self.shop_name}"),
-            "",
-            _fact("Gateway", f"{self.address.ws}   ({self.address.url}/readyz)"),
-            _fact("Data", self.data if self.new else f"{self.data}; as you left it"),
-            _fact("Window", f'a card waits {say_duration(self.window)} (make run ARGS="--window 30s" for a short one)'),
-            "",
-            Text("Try it, each in a terminal of its own", "bold"),
-            _step(1, f"{chat} {agents[0]}{where}", f"be {self.names[agents[0]]}, a customer-service agent"),
-            _step("", "/open chen-mo", "in a moment 陈默 writes: take the conversation"),
-            _step("", "/orders", "their orders, and which of them can change"),
-            _step("", "/quote QM1019", "what each spec would mean"),
-            _step("", "/propose QM1019 1 bedding-matcha-20 waive", "send the card; the answer comes by itself"),
-            _step(
-                2, f"{chat} {UNPLAYED}{where}", f"be {self.names[UNPLAYED]}, a buyer: say something, wait for a card"
-            ),
-            _step("", "/agree   or   /reject 不用了", f"once the agent sent one (/open {UNPLAYED}, /propose …)"),
-            _step(
-                3, f"{chat} {agents[1]}{where}", f"be {self.names[agents[1]]}, to whom /transfer {agents[1]} hands over"
-            ),
-            _step(4, "kill it with -9, start it again", "conversations, cards and deadlines are still there"),
-            "",
-            Text("Tokens, for clients of your own", "bold"),
-            *[Text.assemble((f"  {id:<9} ", "cyan"), (token, "dim")) for id, token in self.tokens.items()],
-            "",
-            "Ctrl-C stops it; the data stays.",
-        ]
+    def _lines(self) -> Iterator[Text | str]:
+        yield Text.assemble(("Assent is running", "bold green"), f"  {self.shop_name}")
+        yield ""
+        yield _row("Gateway", f"{self.address.ws}   ({self.address.url}/readyz)")
+        yield _row("Data", self.data if self.new else f"{self.data}; as you left it")
+        yield _row("Window", f'a card waits {say_duration(self.window)} (make run ARGS="--window 30s" for a short one)')
+        yield ""
+        first, second = [id for id in self.tokens if id != UNPLAYED][:2]
+        yield from self._part(1, first, "a customer-service agent; soon a buyer writes, 陈默. Then type")
+        yield _typed("/open chen-mo", "take the conversation")
+        yield _typed("/orders", "his orders, and which of them can change")
+        yield _typed("/quote QM1019", "what each spec would mean")
+        yield _typed("/propose QM1019 1 bedding-matcha-20 waive", "send the card; after a while he answers")
+        yield from self._part(2, UNPLAYED, f"a buyer; say something, and let the agent /open {UNPLAYED} and propose")
+        yield _typed("/agree", "or /reject and why")
+        yield from self._part(3, second, f"another agent, to whom the first can /transfer {second}")
+        yield "  4  Kill everything with -9, and start it again: conversations, cards and deadlines are still there."
+        yield ""
+        yield Text("Tokens for clients of your own", "bold")
+        for id, token in self.tokens.items():
+            yield _row(id, token)
+        yield ""
+        yield "Ctrl-C stops it; the data stays."
+
+    def _part(self, number: int, id: str, what: str) -> Iterator[Text]:
+        where = "" if self.folder == Path("var") else f" --data {shlex.quote(str(self.folder))}"
+        yield Text(f"  {number}  In another terminal be {self.names[id]}, {what}")
+        yield Text(f"       {_python()} -m bot chat --as {id}{where}", "bold cyan")
 
 
-def _fact(name: str, what: str) -> Text:
+def _row(name: str, what: str) -> Text:
     return Text.assemble((f"  {name:<9} ", "cyan"), what)
 
 
-def _step(number: int | str, command: str, what: str) -> Text:
-    return Text.assemble(f"  {number:<2} ", (f"{command:<46} ", "bold"), (what, "dim"))
+def _typed(line: str, what: str) -> Text:
+    return Text.assemble((f"       {line:<43}", "bold"), (what, "dim"))
 
 
 def _python() -> str:

@@ -5,6 +5,7 @@ the pure rule answers *already settled*, with the card as it now is.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import orjson
 
@@ -15,11 +16,11 @@ from bot.flows.applying import Applying
 from bot.flows.deciding import Parts, decide
 from bot.flows.timer_ids import expiry_of, retry_of
 from bot.frames import Answer, Propose, Withdraw
-from bot.orders.base import OrderEvent, UnknownOrder, UnknownProduct
+from bot.orders.base import OrderEvent, UnknownOrder, read_products
 from bot.participant import Participant, Role
 from bot.store import CommandId, Commit, Loaded, Reply, Stale
 from cards.errors import AlreadySettled, Refusal, TooEarly
-from cards.order import Order, Product
+from cards.order import Order
 from cards.proposal import Action, Change, Proposal, State, propose, settle, why_moved
 from cards.rules import order_refusal
 
@@ -49,7 +50,7 @@ class Negotiation:
         deadline = loaded.now + parts.settings.answer_window
         expiry = expiry_of(command.conversation_id, proposal_id)
         products, currency, _ = await asyncio.gather(
-            self._products(order, command.changes),
+            read_products(parts.orders, who.shop_id, _products_of(order, command.changes)),
             parts.orders.currency(who.shop_id),
             parts.timers.arm(expiry, deadline),
         )
@@ -92,20 +93,6 @@ class Negotiation:
         if refusal := order_refusal(order):
             raise refusal
         return order
-
-    async def _products(self, order: Order, changes: tuple[Change, ...]) -> dict[str, Product]:
-        lines = [line for change in changes if (line := order.line(change.line_id))]
-        wanted = dict.fromkeys(line.product_id for line in lines)
-        found = await asyncio.gather(
-            *[self._parts.orders.product(order.shop_id, product_id) for product_id in wanted], return_exceptions=True
-        )
-        products: dict[str, Product] = {}
-        for product in found:
-            if isinstance(product, Product):
-                products[product.id] = product
-            elif not isinstance(product, UnknownProduct):
-                raise product
-        return products
 
     async def _check_not_held(self, loaded: Loaded) -> None:
         """R8; a card whose deadline has passed holds nothing up: it is settled first (R10)."""
@@ -229,6 +216,10 @@ class Negotiation:
             return
         after = settle(before, Action.INVALIDATE, now=loaded.now, reason=reason)
         await self._applying.commit_settled(loaded, before, after)
+
+
+def _products_of(order: Order, changes: Sequence[Change]) -> list[str]:
+    return [line.product_id for change in changes if (line := order.line(change.line_id))]
 
 
 def _found(loaded: Loaded, proposal_id: str) -> Proposal:

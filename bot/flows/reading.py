@@ -9,12 +9,12 @@ from bot.entry import read_entry, render_conversation, render_entry
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import History, Orders, Quote
-from bot.orders.base import UnknownOrder, UnknownProduct
+from bot.orders.base import UnknownOrder, read_products
 from bot.participant import Participant, Role
 from bot.store import LogPage
 from cards.card import Audience, render, render_order, render_quote
 from cards.errors import Refusal
-from cards.order import Order, Product
+from cards.order import Order
 from cards.rules import quote
 from cards.texts import Locale
 
@@ -35,7 +35,7 @@ class Reading:
         buyer_id = buyer_of(command.conversation_id)
         orders = await self._parts.orders.orders(who.shop_id, buyer_id)
         products, loaded, currency = await asyncio.gather(
-            self._products(who.shop_id, orders),
+            read_products(self._parts.orders, who.shop_id, _products_of(orders)),
             self._parts.load(command.conversation_id, orders=tuple(order.id for order in orders)),
             self._parts.orders.currency(who.shop_id),
         )
@@ -53,7 +53,7 @@ class Reading:
             self._parts.orders.currency(who.shop_id),
         )
         check_current_agent(who, loaded.conversation)
-        products = await self._products(who.shop_id, [order])
+        products = await read_products(self._parts.orders, who.shop_id, _products_of([order]))
         held = loaded.proposals[0]
         return {
             "quote": render_quote(quote(order, products), locale, currency),
@@ -69,25 +69,16 @@ class Reading:
             raise Refusal("unknown_order", {"order_id": command.order_id})
         return order
 
-    async def _products(self, shop_id: str, orders: Iterable[Order]) -> dict[str, Product]:
-        wanted = dict.fromkeys(line.product_id for order in orders for line in order.lines)
-        found = await asyncio.gather(
-            *[self._parts.orders.product(shop_id, product_id) for product_id in wanted], return_exceptions=True
-        )
-        products: dict[str, Product] = {}
-        for product in found:
-            if isinstance(product, Product):
-                products[product.id] = product
-            elif not isinstance(product, UnknownProduct):
-                raise product
-        return products
-
     async def history(self, who: Participant, command: History, locale: Locale) -> dict[str, Any]:
         """A page of the log in rising order, as this reader sees it. Raises CommandError `unknown_conversation`."""
         page = await self._parts.store.read_before(command.conversation_id, command.before, command.limit)
         if page.conversation is None:
             raise CommandError("unknown_conversation", conversation_id=command.conversation_id)
         return {"now_ms": self._parts.clock.now_ms(), **render_page(page, audience_of(who), locale)}
+
+
+def _products_of(orders: Iterable[Order]) -> list[str]:
+    return [line.product_id for order in orders for line in order.lines]
 
 
 def render_page(page: LogPage, audience: Audience, locale: Locale) -> dict[str, Any]:

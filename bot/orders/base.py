@@ -4,7 +4,8 @@ Law: the first result of a change id, refusals included, is kept with the order 
 a retry, a late first attempt, or a change that was undone meanwhile can do no harm.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -114,3 +115,17 @@ class OrderSystem(Protocol):
         A refusal is a result, not an exception. The first result of a change id is also that of all later calls.
         """
         ...
+
+
+async def read_products(system: OrderSystem, shop_id: str, product_ids: Iterable[str]) -> dict[str, Product]:
+    """Each product by its id, read at the same time; unknown ones are left out. Raises OrderSystemAway."""
+    found = await asyncio.gather(
+        *[system.product(shop_id, product_id) for product_id in dict.fromkeys(product_ids)], return_exceptions=True
+    )
+    products: dict[str, Product] = {}
+    for product in found:
+        if isinstance(product, Product):
+            products[product.id] = product
+        elif not isinstance(product, UnknownProduct):
+            raise product
+    return products

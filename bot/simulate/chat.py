@@ -1,7 +1,7 @@
 """One conversation as it is played: the buyer's devices, and the agent who has it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bot.client import ChatClient, CommandFailed
@@ -23,6 +23,7 @@ class Chat:
     agent_id: str
     since: int
     agent_before: str | None
+    orders_before: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def as_agent(self, act: Callable[[ChatClient], Awaitable[T]]) -> tuple[Device, T]:
         """What the current agent does, who is asked for again if it is another by now. Raises CommandFailed."""
@@ -50,7 +51,7 @@ async def open_chat(people: People, shop_id: str, buyer_id: str, agent_id: str, 
     place = people.place_of((await people.agent(agent_id)).person_id)
     mine = [await people.buyer(buyer_id, number, place + number) for number in range(1, devices + 1)]
     id = f"{shop_id}.{buyer_id}"
-    known = next(iter(mine[0].client.welcome["conversations"]), {"seq": 0, "agent_id": None})
+    known: dict[str, Any] = next(iter(mine[0].client.welcome["conversations"]), {"seq": 0, "agent_id": None})
     if known["agent_id"] is None:
         await (await people.agent(agent_id)).client.open(buyer_id)
     return Chat(id, people, mine, known["agent_id"] or agent_id, known["seq"], known["agent_id"])

@@ -13,7 +13,7 @@ from typing import Final, Self
 from bot.embedded import _DIE_WITH_PARENT
 
 SERVE: Final = (sys.executable, "-m", "bot", "serve", "--port", "0", "--json")
-"""Says one line of JSON with its `url` once it listens; its settings come from the environment."""
+"""Says one line of JSON with its websocket, `ws`, once it listens; its settings come from the environment."""
 START_LIMIT_S: Final = 60.0
 STOP_LIMIT_S: Final = 15.0
 LOG_LINES: Final = 15
@@ -69,10 +69,10 @@ class GatewayProcess:
         if not line:
             raise GatewayFailed(f"{self.name} did not start (status {await self._ended}). {self._last_words()}")
         try:
-            self.url = json.loads(line)["url"]
+            self.url = json.loads(line)["ws"]
         except (ValueError, KeyError, TypeError):
             said = line.decode(errors="replace").strip()
-            raise GatewayFailed(f"{self.name} said {said!r} instead of its url. {self._last_words()}") from None
+            raise GatewayFailed(f"{self.name} said {said!r} instead of its address. {self._last_words()}") from None
 
     def _environment(self) -> dict[str, str]:
         """Ours without its settings, and with a way to this package wherever we were started."""

@@ -17,12 +17,13 @@ from bot.simulate.town import Town
 from cards.errors import LINE_CODES, ORDER_CODES
 
 REFUSALS = ORDER_CODES | LINE_CODES
-SHOWN_LIMIT = 10.0
-"""Seconds that a card may take to reach the buyer before the case goes on without them."""
 
 
 class Negotiator:
-    """Plays cases. `patience` is how long after its deadline a card may be unsettled before nobody waits any more."""
+    """Plays cases. `patience` is how long a card may take to be shown, and to be settled once its `window` is over.
+
+    What takes longer is not waited for: the checker will find it missing.
+    """
 
     def __init__(
         self,
@@ -38,7 +39,8 @@ class Negotiator:
         self._sightings = sightings
         self._agents = agents
         self._chance = chance
-        self._limit = (window + patience).total_seconds()
+        self._shown_limit = patience.total_seconds()
+        self._settled_limit = (window + patience).total_seconds()
 
     async def ask(self, chat: Chat, case: Case, changes: list[dict[str, str]]) -> bool:
         """The current agent proposes, waiving differences; whether there is a card now."""
@@ -62,20 +64,20 @@ class Negotiator:
         assert case.proposal_id is not None
         case.answer = answer
         shown = await self._everybody(
-            [self._sightings.waiting(device.name, case.proposal_id, SHOWN_LIMIT) for device in chat.devices]
+            [self._sightings.waiting(device.name, case.proposal_id, self._shown_limit) for device in chat.devices]
         )
         if all(shown):
             await self._answer(chat, case, answer, shown, paid)
         settled = await self._everybody(
             [
-                self._sightings.settled(who, case.proposal_id, self._limit)
+                self._sightings.settled(who, case.proposal_id, self._settled_limit)
                 for who in [ANY_AGENT, *(device.name for device in chat.devices)]
             ]
         )
         return all(settled)
 
     async def _everybody(self, sights: list[Awaitable[Card]]) -> list[Card]:
-        """What each saw; an empty card for who saw nothing in time, which the checker will find in their log."""
+        """What each saw; an empty card for who saw nothing in time."""
         seen = await asyncio.gather(*sights, return_exceptions=True)
         for one in seen:
             if isinstance(one, BaseException) and not isinstance(one, TimeoutError):
@@ -100,8 +102,8 @@ class Negotiator:
                     case.errors.append(str(illegal))
 
     async def _click(self, chat: Chat, case: Case, answer: Answer, shown: list[Card]) -> None:
-        """The first device clicks; a second one in the same instant, every other time the opposite."""
-        other = Answer.REJECT if answer is Answer.AGREE else Answer.AGREE
+        """The first device clicks; a second one in the same instant, where chance rules now and then the opposite."""
+        other = Answer.REJECT if answer is Answer.AGREE and case.raced else Answer.AGREE
         answers = [answer, *(self._chance.choice([answer, other]) for _ in chat.devices[1:])]
         await asyncio.gather(
             *[

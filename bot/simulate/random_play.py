@@ -1,4 +1,4 @@
-"""Random negotiations: orders that can change, in turn and again, with SKUs from their quotes and answers by the mix."""
+"""Random negotiations: orders that can change, again and again, SKUs from their quotes, answers by the mix."""
 
 import asyncio
 

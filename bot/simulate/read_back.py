@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from bot.simulate.chat import Chat
@@ -11,12 +12,10 @@ from bot.simulate.people import Device
 from bot.simulate.stage import OPENING, Stage
 
 PAGE = 200
-CATCH_UP_LIMIT = 5.0
-"""Seconds that a device may need for the last entries; what it still lacks then is a gap."""
 
 
 async def read_back(stage: Stage) -> Evidence:
-    """All the evidence. Raises CommandFailed."""
+    """All the evidence. A device may need `stage.patience` for the last entries. Raises CommandFailed."""
     places = asyncio.Semaphore(OPENING)
     orders_after: dict[str, dict[str, Any]] = {}
     seen_by: dict[str, list[Device]] = {}
@@ -26,7 +25,7 @@ async def read_back(stage: Stage) -> Evidence:
 
     async def read(chat: Chat) -> Story:
         async with places:
-            story = await _story(chat, seen_by.get(chat.id, []))
+            story = await _story(chat, seen_by.get(chat.id, []), stage.patience)
             orders_after.update(await chat.orders())
         return story
 
@@ -40,12 +39,12 @@ async def read_back(stage: Stage) -> Evidence:
     )
 
 
-async def _story(chat: Chat, devices: Iterable[Device]) -> Story:
+async def _story(chat: Chat, devices: Iterable[Device], patience: timedelta) -> Story:
     agent = await chat.people.agent(chat.agent_id)
     of_agent, last_seq = await _history(agent, chat)
     of_buyer, _ = await _history(chat.devices[0], chat)
-    for device in {*chat.devices, agent}:
-        await _caught_up(device, chat.id, last_seq)
+    watchers = {*chat.devices, agent}
+    await asyncio.gather(*[_caught_up(watcher, chat.id, last_seq, patience) for watcher in watchers])
     return Story(
         conversation_id=chat.id,
         since=chat.since,
@@ -54,16 +53,16 @@ async def _story(chat: Chat, devices: Iterable[Device]) -> Story:
         read_back={"agent": of_agent, "buyer": of_buyer},
         seen=[
             Seen(device.name, device.audience, device.person_id, _entries(device.client.logs[chat.id]))
-            for device in {*devices, *chat.devices, agent}
+            for device in watchers | set(devices)
             if chat.id in device.client.logs
         ],
     )
 
 
-async def _caught_up(device: Device, conversation_id: str, seq: int) -> None:
+async def _caught_up(device: Device, conversation_id: str, seq: int, patience: timedelta) -> None:
     cursors = device.client.cursors
     with contextlib.suppress(TimeoutError):
-        await device.client.wait_for(lambda: cursors.get(conversation_id, 0) >= seq, CATCH_UP_LIMIT)
+        await device.client.wait_for(lambda: cursors.get(conversation_id, 0) >= seq, patience.total_seconds())
 
 
 async def _history(reader: Device, chat: Chat) -> tuple[list[Entry], int]:

@@ -52,21 +52,23 @@ class Stage:
         self.chats: dict[str, Chat] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         """All orders of everybody who plays, as the agent saw them before anything happened."""
+        self.window = timedelta()
+        """How long a buyer may take to answer, as the gateways say."""
         self.cases: list[Case] = []
-        self._patience = patience
+        self.patience = patience
         self._prices = {sku.id: sku.price_cents for product in file.products for sku in product.skus}
 
     async def open(self, buyer_ids: Collection[str], two_devices: int) -> None:
         """Open the conversations of those buyers, of whom `two_devices` per cent have two; read their orders."""
         first = await asyncio.gather(*[self.people.agent(agent_id) for agent_id in self.agents])
-        window_ms = first[0].client.welcome["answer_window_ms"]
+        self.window = timedelta(milliseconds=first[0].client.welcome["answer_window_ms"])
         self.negotiator = Negotiator(
             self.town,
             self.sightings,
             self.agents,
             self.chance,
-            window=timedelta(milliseconds=window_ms),
-            patience=self._patience,
+            window=self.window,
+            patience=self.patience,
         )
         places = asyncio.Semaphore(OPENING)
 
@@ -75,7 +77,8 @@ class Stage:
                 agent_id = self.agents[number % len(self.agents)]
                 chat = await open_chat(self.people, self.file.shop.id, buyer_id, agent_id, devices)
                 self.chats[buyer_id] = chat
-                self.orders.update(await chat.orders())
+                chat.orders_before = await chat.orders()
+                self.orders.update(chat.orders_before)
 
         async with asyncio.TaskGroup() as opening:
             for number, buyer_id in enumerate(buyer_ids):

@@ -9,13 +9,22 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
+
+import aiohttp
 
 from bot.embedded import Embedded
 from bot.embedded_cluster import EmbeddedCluster
 from bot.orders.shop import Move, Shop
 from bot.redis import connect
 from bot.shopfile import ShopFile
-from bot.simulate.gateways import GatewayProcess
+from bot.simulate.gateways import GatewayFailed, GatewayProcess
+
+REACH_LIMIT_S: Final = 10.0
+
+
+class Unplayable(Exception):
+    """The simulation can't be played as asked; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +91,23 @@ async def own_town(file: ShopFile, *, gateways: int, cluster: bool, window: time
 async def running_town(urls: tuple[str, ...], secret: str, redis_url: str | None) -> AsyncIterator[Town]:
     """Gateways that somebody else runs; with their `redis_url`, orders of their embedded shop can be moved.
 
-    Raises BadRedisUrl.
+    Raises BadRedisUrl, and Unplayable where nobody answers.
     """
     async with contextlib.AsyncExitStack() as stack:
+        for url in urls:
+            await _reach(url)
         shop = None
         if redis_url:
             connector = connect(redis_url)
             stack.push_async_callback(connector.aclose)
             shop = Shop(connector.scripts)
         yield Town(urls, secret, shop, False)
+
+
+async def _reach(url: str) -> None:
+    """A client would go on trying; here a wrong address is better said at once."""
+    try:
+        async with asyncio.timeout(REACH_LIMIT_S), aiohttp.ClientSession() as http, http.ws_connect(url):
+            pass
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise Unplayable(f"No gateway answers at {url}: {error or 'no answer'}") from error

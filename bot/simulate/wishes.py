@@ -23,10 +23,7 @@ def draw_wishes(quote: Mapping[str, Any], chance: random.Random) -> Wishes | Non
     if not allowed:
         return None
     forbidden = [
-        (line["line_id"], verdict)
-        for line in quote["lines"]
-        for verdict in line["verdicts"]
-        if not verdict["allowed"]
+        (line["line_id"], verdict) for line in quote["lines"] for verdict in line["verdicts"] if not verdict["allowed"]
     ]
     if forbidden and chance.random() < UNWISE:
         return dict([chance.choice(forbidden)])

@@ -139,7 +139,7 @@ async def start_gateway(redis_url: str) -> tuple[Process, str]:
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stdout=PIPE)
     assert process.stdout is not None
     line = await process.stdout.readline()
-    return process, json.loads(line)["url"]
+    return process, json.loads(line)["ws"]
 
 
 def cpu_seconds(pid: int) -> float:
@@ -198,9 +198,10 @@ async def latency(pairs: list[Pair], rate: float, seconds: float) -> list[float]
 async def run(options: argparse.Namespace) -> dict[str, Any]:
     """The figures."""
     with tempfile.TemporaryDirectory(prefix="assent-bench-") as folder:
-        async with Embedded(Path(folder), fsync=options.fsync) as server, aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0)
-        ) as http:
+        async with (
+            Embedded(Path(folder), fsync=options.fsync) as server,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+        ):
             connector = connect(server.url)
             await Shop(connector.scripts).import_shop(shop_of(options.pairs))
             await connector.aclose()

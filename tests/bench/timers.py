@@ -15,21 +15,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import uvloop
-from redis.asyncio import BlockingConnectionPool, Redis
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bot.embedded import Embedded
+from bot.redis import connect
 from scheduler.alarms import Alarms
-from scheduler.script import ClientScripts
 from scheduler.timers import Timers
 from scheduler.watcher import Watcher
 
@@ -37,8 +37,8 @@ LEAD_S = 3.0
 ARMED_PER_S = 2_000
 """What even a busy machine arms: the first instant due lies so far ahead that all are armed by then."""
 
-CONNECTIONS = 16
-"""Of each process to the server."""
+ARMING = 64
+"""Timers armed at a time."""
 
 ROUNDS = 300
 """Timers of the third scenario."""
@@ -58,14 +58,9 @@ class Figures:
     server_cpu_s: float
 
 
-def connect(url: str) -> Redis:
-    """A client with few connections, as the product's."""
-    return Redis(connection_pool=BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=20))
-
-
 async def watch(url: str, expected: int, limit: float, pipe: Connection) -> None:
     """Fire timers until none is expected any more; send (lateness of each in seconds, CPU seconds)."""
-    client = connect(url)
+    redis = connect(url)
     late: list[float] = []
     all_fired = asyncio.Event()
 
@@ -74,10 +69,11 @@ async def watch(url: str, expected: int, limit: float, pipe: Connection) -> None
         if len(late) == expected:
             all_fired.set()
 
-    async def nodes() -> list[Redis]:
-        return [client]
-
-    async with client, Watcher(Timers(ClientScripts(client)), handler) as watcher, Alarms(watcher, nodes):
+    async with (
+        aclosing(redis),
+        Watcher(Timers(redis.scripts), handler) as watcher,
+        Alarms(watcher, redis.primaries, db=redis.db),
+    ):
         before = _cpu()
         pipe.send("watching")
         try:
@@ -94,14 +90,14 @@ def watching_process(url: str, expected: int, limit: float, pipe: Connection) ->
 
 
 async def arm_all(timers: Timers, dues: Iterator[datetime]) -> None:
-    """Arm timers as fast as one process does, as many at a time as it has connections."""
+    """Arm timers as fast as one process does."""
 
     async def worker() -> None:
         for number, due in numbered:
             await timers.arm(f"timer-{number}", due)
 
     numbered = enumerate(dues)
-    await asyncio.gather(*(worker() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(worker() for _ in range(ARMING)))
 
 
 async def arm_spread(timers: Timers, count: int, seconds: float) -> None:
@@ -124,7 +120,7 @@ async def arm_earlier(timers: Timers, count: int) -> None:
 async def measure(scenario: str, count: int, seconds: float | None) -> Figures:
     """One scenario on a fresh server; `seconds` None is the earlier-timer scenario."""
     with tempfile.TemporaryDirectory(prefix="timers-", dir="/tmp") as folder:
-        async with Embedded(Path(folder)) as server, connect(server.url) as client:
+        async with Embedded(Path(folder)) as server, aclosing(connect(server.url)) as redis:
             ours, theirs = multiprocessing.Pipe()
             limit = 4 * (LEAD_S + count / ARMED_PER_S) + (seconds or count * 0.1)
             process = multiprocessing.get_context("spawn").Process(
@@ -134,7 +130,7 @@ async def measure(scenario: str, count: int, seconds: float | None) -> Figures:
             try:
                 await asyncio.to_thread(ours.recv)
                 before = _server_cpu(server.pid)
-                timers = Timers(ClientScripts(client))
+                timers = Timers(redis.scripts)
                 await (arm_earlier(timers, count) if seconds is None else arm_spread(timers, count, seconds))
                 armed = _server_cpu(server.pid)
                 late, watcher_cpu = await asyncio.to_thread(ours.recv)

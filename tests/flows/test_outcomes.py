@@ -111,9 +111,7 @@ async def test_our_own_change_echoed_back_ends_no_later_card(scene: Scene) -> No
     await scene.buyer.answer(first, "agree")
     await ended(scene, first, "agreed")
     second = await scene.propose(line_1="white-m")
-    # An event of another order, told after the echo, shows that the echo was heard.
-    await scene.shop.move(scene.town.shop_id, scene.order_id("unpaid"), "pay")
-    await scene.settled_work()
+    await scene.events_heard()
     await scene.buyer.answer(second, "agree")
     await ended(scene, second, "agreed")
     assert await scene.skus() == ["white-m"]

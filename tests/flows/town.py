@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import aiohttp
+import orjson
 from aiohttp import web
 from redis.asyncio import Redis
 
 from bot.app import House, make_app
 from bot.auth import Tokens
 from bot.client import ChatClient, Frame
+from bot.frames import PROTOCOL
 from bot.orders.base import OrderSystem
 from bot.orders.shop import Shop
 from bot.participant import Participant, Role
@@ -94,8 +97,8 @@ def shop_file() -> ShopFile:
     )
 
 
-class Deaf:
-    """Order events for nobody."""
+class Idle:
+    """Somebody who does nothing."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -142,9 +145,10 @@ class Town:
             orders(Shop(connector.scripts)) if orders else None,
         )
         if not timers:
-            vars(house).update(watcher=contextlib.nullcontext(), alarms=contextlib.nullcontext())
+            nobody = contextlib.nullcontext()
+            vars(house).update(watcher=nobody, alarms=nobody, reconciler=Idle())
         if not events:
-            vars(house).update(events=Deaf())
+            vars(house).update(events=Idle())
         if not self.gateways:
             await house.shop.import_shop(shop_file())
         runner = web.AppRunner(make_app(house), access_log=None)
@@ -176,6 +180,15 @@ class Town:
     async def buyer(self, id: str = "lin-wan", on: Gateway | list[Gateway] | None = None, **options: Any) -> ChatClient:
         """A connected buyer."""
         return await self.person(Role.BUYER, id, on, **options)
+
+    async def socket(
+        self, token: str, on: Gateway | None = None, *, connector: aiohttp.BaseConnector | None = None, **hello: Any
+    ) -> aiohttp.ClientWebSocketResponse:
+        """A bare websocket that has said hello (with `cursors` and the like) and read nothing yet."""
+        http = await self.stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        ws = await self.stack.enter_async_context(http.ws_connect((on or self.gateways[0]).url, max_msg_size=0))
+        await ws.send_str(orjson.dumps({"type": "hello", "token": token, "protocol": PROTOCOL, **hello}).decode())
+        return ws
 
     async def redis(self) -> Redis:
         """A plain client of the server, for looking and for breaking."""
@@ -277,6 +290,13 @@ class Scene:
         """Wait until the server's clock says that a proposal's deadline has come."""
         while (left_ms := proposal["deadline_ms"] - await self.now_ms()) > 0:
             await asyncio.sleep(left_ms / 1000)
+
+    async def events_heard(self, limit: float = 5) -> None:
+        """Wait until every order event has had its consequence: then it is acknowledged, and gone from the stream."""
+        redis = await self.town.redis()
+        async with asyncio.timeout(limit):
+            while await redis.xlen(f"shop:{{{self.town.shop_id}}}:events"):
+                await asyncio.sleep(0.01)
 
     async def settled_work(self) -> None:
         """Wait until no gateway has anything left to do in the background."""

@@ -1,0 +1,115 @@
+"""Nothing depends on a published message arriving: the log is the truth, and whoever was deaf reads it."""
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from bot.store import Commit, Committed
+from tests.flows.town import Gateway, Scene
+
+
+async def test_pubsub_connections_killed_throughout_a_negotiation(scene: Scene) -> None:
+    """Seen to fail with `Fanout.restored` emptied: what was published meanwhile was never shown."""
+    redis = await scene.town.redis()
+
+    async def kill() -> None:
+        await redis.client_kill_filter(_type="pubsub")
+
+    await kill()
+    await scene.buyer.say(scene.conversation_id, "在吗")
+    await kill()
+    card = await scene.propose()
+    await kill()
+    await scene.buyer.answer(card, "agree")
+    await kill()
+    await scene.sees(scene.agent, card, "agreed")
+    await kill()
+    await scene.agent.say(scene.conversation_id, "好了")
+    seq = await scene.caught_up()
+    for client in (scene.agent, scene.buyer):
+        assert [entry["seq"] for entry in scene.log(client)] == list(range(1, seq + 1))
+        assert client.connections == 1
+
+
+class DeafSpell:
+    """A gateway's pub/sub connection is lost, and none other stands until the end of the spell."""
+
+    def __init__(self, gateway: Gateway, scene: Scene) -> None:
+        self._subscriber = gateway.house.subscriber
+        self._connect: Callable[[], Awaitable[object]] = self._subscriber._connect
+        self._scene = scene
+        self._over, self._begun = asyncio.Event(), asyncio.Event()
+
+    async def __aenter__(self) -> None:
+        self._subscriber._connect = self._wait  # type: ignore[assignment, method-assign]
+        redis = await self._scene.town.redis()
+        await redis.client_kill_filter(_type="pubsub")
+        async with asyncio.timeout(5):
+            await self._begun.wait()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over.set()
+
+    async def _wait(self) -> object:
+        self._begun.set()
+        await self._over.wait()
+        return await self._connect()
+
+
+async def test_a_deaf_gateway_catches_its_sessions_up(scene: Scene) -> None:
+    """The buyer's gateway hears nothing of a card, its withdrawal, and what is said; then it hears again.
+
+    Seen to fail with `Fanout.restored` emptied.
+    """
+    async with DeafSpell(scene.town.gateways[1], scene):
+        sent = await scene.send()
+        await scene.agent.withdraw(await scene.sees(scene.agent, sent))
+        await scene.agent.say(scene.conversation_id, "抱歉，发错了")
+        seq = await scene.caught_up(scene.agent)
+        assert scene.buyer.cursors[scene.conversation_id] < seq
+    await scene.caught_up()
+    assert scene.states(scene.buyer, sent) == ["pending", "withdrawn"]
+    assert scene.buyer.connections == 1
+
+
+async def test_a_deaf_gateway_finds_conversations_that_came_meanwhile(scene: Scene) -> None:
+    """A conversation was handed to an agent whose gateway was deaf: it is in the inbox, and comes whole.
+
+    Seen to fail with `Fanout.restored` emptied.
+    """
+    colleague = await scene.town.agent("ahe", on=scene.town.gateways[1])
+    async with DeafSpell(scene.town.gateways[1], scene):
+        await scene.agent.transfer(scene.conversation_id, "ahe")
+    seq = await scene.caught_up(colleague, scene.buyer)
+    assert [entry["seq"] for entry in scene.log(colleague)] == list(range(1, seq + 1))
+
+
+async def test_who_joins_a_deaf_gateway_is_caught_up_too(scene: Scene) -> None:
+    """Seen to fail with `Fanout.restored` emptied."""
+    async with DeafSpell(scene.town.gateways[1], scene):
+        late = await scene.town.buyer(on=scene.town.gateways[1])
+        await scene.agent.say(scene.conversation_id, "您好")
+    await scene.caught_up(late)
+    assert [entry["seq"] for entry in scene.log(late)] == [2]
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+async def test_messages_that_were_not_published_are_read_from_the_log(scene: Scene, lost: int) -> None:
+    """Seen to fail with `Fanout.heard` sending whatever comes: the client saw a gap."""
+    store = scene.town.gateways[0].house.store
+    commit: Callable[[Commit], Awaitable[Committed]] = store.commit
+
+    async def unpublished(decision: Commit) -> Committed:
+        return await commit(dataclasses.replace(decision, channels=()))
+
+    store.commit = unpublished  # type: ignore[method-assign]
+    for number in range(lost):
+        await scene.agent.say(scene.conversation_id, f"{number}")
+    assert scene.buyer.cursors[scene.conversation_id] == 1
+    store.commit = commit  # type: ignore[method-assign]
+    await scene.agent.say(scene.conversation_id, "听到吗")
+    seq = await scene.caught_up()
+    assert [entry["seq"] for entry in scene.log(scene.buyer)] == list(range(1, seq + 1))
+    assert seq == lost + 2
