@@ -1,7 +1,7 @@
 """The protocol from Python: a chat client that reconnects and resumes by itself.
 
-Law: `logs` holds every entry of every conversation from the first one seen, once and in order, whatever the connection
-did meanwhile; a command sent before a cut is sent again with its id, and so gets its first reply.
+Law: whatever the connection did meanwhile, the transcript has no gap and no double, and a command sent before a cut is
+sent again with its id, and so gets its first reply.
 """
 
 import asyncio
@@ -16,11 +16,9 @@ import aiohttp
 import orjson
 
 from bot.frames import PROTOCOL
+from bot.transcript import Entry, Frame, Transcript
 
 log = logging.getLogger(__name__)
-
-Frame = dict[str, Any]
-Entry = dict[str, Any]
 
 _FINAL_CODES = frozenset({4400, 4401, 4426})
 """Close codes after which connecting again would end the same way."""
@@ -40,12 +38,10 @@ class Refused(ConnectionError):
     """The gateway will not have this client: a bad token, an unsupported protocol."""
 
 
-class ProtocolViolation(AssertionError):
-    """The gateway sent a gap or a double: what this product promises never to do."""
+class ChatClient(Transcript):
+    """One participant's connection, and the transcript of what it was told.
 
-
-class ChatClient:
-    """One participant's connection. Use as an async context manager, or `start` and `aclose`.
+    Use it as an async context manager, or `start` and `aclose`.
 
     `url` is the gateway's websocket (a sequence: tried in turn), `token` a token or a function that gives a fresh one.
     `on_entry(conversation_id, entry)` and `on_event(frame)` are called in order, and may be coroutines.
@@ -63,6 +59,7 @@ class ChatClient:
         backoff: tuple[float, float] = (0.05, 5.0),
         patience: float = 30.0,
     ) -> None:
+        super().__init__()
         self._urls = [url] if isinstance(url, str) else url
         self._token = token
         self._locale = locale
@@ -72,14 +69,7 @@ class ChatClient:
         self._http = http
         self._backoff = backoff
         self._patience = patience
-        self.logs: dict[str, list[Entry]] = {}
-        """Of each conversation the entries seen, in order; each has `seq`, `at_ms` and its parts."""
-        self.cursors: dict[str, int] = {}
-        self.conversations: dict[str, Frame] = {}
-        self.waiting: dict[str, Frame] = {}
-        self.welcome: Frame = {}
         self.connections = 0
-        self.violations: list[str] = []
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._pending: dict[str, tuple[bytes, asyncio.Future[Frame]]] = {}
         self._runner: asyncio.Task[None] | None = None
@@ -228,14 +218,6 @@ class ChatClient:
                 await self._changed.wait()
         return result
 
-    def cards(self, conversation_id: str) -> dict[str, Frame]:
-        """The cards of a conversation as they are now, by proposal id."""
-        return {
-            entry["card"]["proposal_id"]: entry["card"]
-            for entry in self.logs.get(conversation_id, ())
-            if "card" in entry
-        }
-
     async def _send(self, data: bytes) -> None:
         """Send now if connected; what is pending is sent again by the next connection."""
         if self._connected.is_set() and self._ws is not None:
@@ -283,30 +265,29 @@ class ChatClient:
             }
             await ws.send_str(orjson.dumps(hello).decode())
             problem: Frame = {}
+            connections = self.connections
             async for message in ws:
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     continue
                 frame: Frame = orjson.loads(message.data)
-                if frame["type"] == "error" and not self.welcome:
+                if frame["type"] == "error" and self.connections == connections:
                     problem = frame
                 await self._receive(frame)
-            if ws.close_code in _FINAL_CODES:
+            outlived = self.connections > connections and callable(self._token)
+            if ws.close_code in _FINAL_CODES and not outlived:
                 raise Refused(f"{problem.get('code', ws.close_code)}: {problem.get('detail', 'closed')}")
 
     async def _receive(self, frame: Frame) -> None:
+        for conversation_id, entry in self.take(frame):
+            if self._on_entry is not None:
+                await _call(self._on_entry(conversation_id, entry))
         match frame["type"]:
             case "ok" | "error":
                 self._answered(frame)
-            case "entry":
-                await self._take(frame["conversation_id"], frame)
-            case "reset":
-                await self._take_page(frame)
             case "welcome":
-                await self._welcomed(frame)
+                await self._welcomed()
             case "bye":
                 self._retry_after = frame["retry_after_ms"] / 1000
-            case "conversation":
-                self._take_conversation(frame)
         if self._on_event is not None and frame["type"] not in ("ok", "entry"):
             await _call(self._on_event(frame))
         self._changed.set()
@@ -316,55 +297,13 @@ class ChatClient:
         if reply is not None and not reply.done():
             reply.set_result(frame)
 
-    async def _welcomed(self, frame: Frame) -> None:
-        self.welcome = frame
+    async def _welcomed(self) -> None:
+        """What was sent and not answered is sent again, with its id."""
         self.connections += 1
-        for conversation in frame["conversations"]:
-            id = conversation["conversation_id"]
-            self.conversations[id] = conversation
-            self.cursors.setdefault(id, conversation["seq"])
-        if frame["participant"]["role"] == "buyer":
-            self.cursors.setdefault(f"{frame['participant']['shop_id']}.{frame['participant']['id']}", 0)
-        self.waiting = {conversation["conversation_id"]: conversation for conversation in frame["waiting"]}
         self._connected.set()
         assert self._ws is not None
         for data, _ in list(self._pending.values()):
             await self._ws.send_str(data.decode())
-
-    def _take_conversation(self, conversation: Frame) -> None:
-        id = conversation["conversation_id"]
-        if conversation["agent_id"] is None:
-            self.waiting[id] = conversation
-        else:
-            self.waiting.pop(id, None)
-        if id in self.conversations:
-            self.conversations[id] = conversation
-
-    async def _take(self, conversation_id: str, entry: Entry) -> None:
-        """The next entry of a log; anything but the next is what must never happen, and is kept as a violation."""
-        cursor = self.cursors.get(conversation_id)
-        if cursor is not None and entry["seq"] != cursor + 1:
-            self.violations.append(f"{conversation_id}: seq {entry['seq']} after {cursor}")
-        self.cursors[conversation_id] = entry["seq"]
-        self.logs.setdefault(conversation_id, []).append(entry)
-        if "conversation" in entry:
-            self.conversations[conversation_id] = entry["conversation"]
-        if self._on_entry is not None:
-            await _call(self._on_entry(conversation_id, entry))
-
-    async def _take_page(self, page: Frame) -> None:
-        """A fresh page instead of what is missing: what it repeats is dropped; where it skips, the log begins anew."""
-        id = page["conversation_id"]
-        self.conversations[id] = page["conversation"]
-        cursor = self.cursors.get(id, 0)
-        if (page["entries"] and page["entries"][0]["seq"] > cursor + 1) or page["last_seq"] < cursor:
-            self.logs[id] = []
-            cursor = 0
-        self.cursors.pop(id, None)
-        for entry in page["entries"]:
-            if entry["seq"] > cursor:
-                await self._take(id, entry)
-        self.cursors[id] = page["last_seq"]
 
 
 async def _call(result: Awaitable[None] | None) -> None:

@@ -157,6 +157,8 @@ def read_command(data: str) -> Command:
     if problems[0]["type"] == "union_tag_invalid":
         said = problems[0]["ctx"]
         raise CommandError("unknown_type", got=said["tag"][:_SAID], known=said["expected_tags"].replace("'", ""))
+    if problems[0]["type"] == "union_tag_not_found":
+        problems[0].update(loc=("", "type"), msg="Field required")
     for problem in problems:
         problem["loc"] = problem["loc"][1:]  # the first is the command's type
     raise _bad_frame(problems)

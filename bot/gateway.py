@@ -67,6 +67,8 @@ class Gateway:
         self._directory = directory
         self._tokens = tokens
         self._sockets: set[web.WebSocketResponse] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
+        """Every session's commands, also of those that are gone: a drain lets them end."""
         self.draining = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -205,8 +207,9 @@ class Gateway:
             session.send(_error_frame(command_id_in(data) if isinstance(data, str) else None, error, session))
             return
         task = asyncio.create_task(self._run(session, command), name=f"command-{command.type}")
-        session.under_way.add(task)
-        task.add_done_callback(session.under_way.discard)
+        for under_way in (session.under_way, self._under_way):
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
 
     def _check_rate(self, session: Session) -> None:
         wait_ms = session.rate.wait_ms(asyncio.get_running_loop().time())
@@ -242,9 +245,8 @@ class Gateway:
         self.draining = True
         limit = self._settings.drain.total_seconds()
         sessions = self._fanout.sessions
-        under_way = [task for session in sessions for task in session.under_way]
-        if under_way:
-            await asyncio.wait(under_way, timeout=limit)
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=limit)
         for session in sessions:
             session.send(encode({"type": "bye", "retry_after_ms": random.randrange(_BYE_WITHIN_MS)}))
         await asyncio.gather(*[session.flushed(1) for session in sessions])

@@ -10,16 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from bot.redis import Connector
-
-log = logging.getLogger(__name__)
 
 OLDEST = (7, 0)
 _PAUSE = 0.2

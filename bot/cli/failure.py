@@ -1,6 +1,5 @@
 """How a command ends that could not do its work: a line for people and an exit status, never a traceback."""
 
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -14,8 +13,6 @@ from bot.redis import BadRedisUrl
 from bot.server_check import ServerAway, UnfitServer
 from bot.settings import BadSettings
 from bot.shopfile import BadShopFile
-
-log = logging.getLogger(__name__)
 
 FAILED = 1
 MISUSED = 2

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from bot.app import House
 from bot.cli.environment import read_settings
 from bot.cli.listening import listening
-from bot.cli.running import log_to_stderr, run, told_to_stop
+from bot.cli.running import calm_collector, log_to_stderr, run, told_to_stop
 from bot.redis import Connector, connect
 from bot.server_check import ServerAway, check, reach
 from bot.settings import Settings
@@ -66,6 +66,7 @@ async def _serve(settings: Settings, connector: Connector, wait: float, *, as_js
         else:
             line = f"Listening on {address.url} (websockets: {address.ws})"
         typer.echo(line)
+        calm_collector()
         await told_to_stop()
 
 

@@ -213,6 +213,7 @@ def test_broken_off_it_leaves_nothing(sign, started):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent died")
 def test_killed_it_leaves_no_process(started):
     process, folder = started
+    assert len(processes_of(folder)) >= 4
     process.kill()
     process.wait(LIMIT)
     wait_until(lambda: not processes_of(folder))
