@@ -140,7 +140,8 @@ def read_hello(data: str) -> Hello:
     try:
         hello = _HELLO.validate_json(data, strict=True)
     except ValidationError as error:
-        if _member(data, "protocol") in (None, PROTOCOL):
+        spoken = _member(data, "protocol")
+        if not isinstance(spoken, int) or spoken == PROTOCOL:
             raise _bad_frame(error.errors(include_url=False, include_input=False)) from None
     else:
         if hello.protocol == PROTOCOL:

@@ -34,7 +34,7 @@ from bot.frames import (
     read_hello,
 )
 from bot.link import Overloaded
-from bot.orders.base import OrderSystemAway
+from bot.orders.base import OrderSystemAway, UnknownShop
 from bot.participant import Participant, Role
 from bot.sessions import CloseCode, Session
 from bot.store import Loaded, Reply
@@ -289,6 +289,8 @@ def _members(error: Exception, who: Participant, locale: Locale) -> dict[str, An
         case RedisError() | OSError():
             log.warning("command failed, Redis away: %s", error)
             return problem("store_away", locale, retry_after_ms=500)
+        case UnknownShop():
+            return problem("unknown_shop", locale, shop_id=who.shop_id)
         case OrderSystemAway():
             return problem("order_system_away", locale, retry_after_ms=2000)
     log.error("a command failed unexpectedly", exc_info=error)

@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     slow_after: Seconds = timedelta(minutes=1)
     """An order system that has not answered a consent for so long is told to the agent."""
     order_system_timeout: Seconds = timedelta(seconds=10)
-    retry_after: Seconds = timedelta(seconds=2)
+    retry_after: Seconds = timedelta(seconds=3)
     retry_at_most: Seconds = timedelta(minutes=1)
     """A consent whose order system was away is tried again after the first, doubling up to the second, for ever."""
     reconcile: Seconds = timedelta(minutes=10)

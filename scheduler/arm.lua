@@ -7,6 +7,7 @@
 -- ARGV[2]  due, Unix ms
 -- ARGV[3]  channel that tells sleepers of a new earliest instant
 -- ARGV[4]  what to tell them: the bucket
+-- ARGV[5]  how far ahead, ms, an instant is news: a later one is found by everybody's next sweep anyway
 --
 -- Returns 1 when the timer became the earliest of its bucket, else 0. Three commands when it did not.
 
@@ -19,5 +20,8 @@ end
 -- PXAT takes positive instants only; one in the past is fine, as the sleepers are told anyway.
 local expires = tonumber(ARGV[2]) > 0 and ARGV[2] or '1'
 redis.call('SET', KEYS[3], ARGV[2], 'PXAT', expires)
-redis.call('PUBLISH', ARGV[3], ARGV[4])
+local time = redis.call('TIME')
+if tonumber(ARGV[2]) - (time[1] * 1000 + time[2] / 1000) < tonumber(ARGV[5]) then
+  redis.call('PUBLISH', ARGV[3], ARGV[4])
+end
 return 1

@@ -11,6 +11,9 @@ from zlib import crc32
 
 from scheduler.script import Script, Scripts
 
+NEWS_MS = 2000
+"""A new earliest timer nearer than this is announced; every watcher sweeps every bucket at least each second."""
+
 WAKE = "timers:wake"
 """Channel on which a bucket's number is published when a new earliest instant was armed in it."""
 
@@ -71,7 +74,9 @@ class Timers:
         """Let a timer fire at `due` (aware). Arming again moves it, also while it is claimed: then `done` leaves it."""
         bucket = self.bucket_of(timer_id)
         await self._scripts.run(
-            self._arm, [_timers(bucket), _leases(bucket), _alarm(bucket)], [timer_id, _to_ms(due), WAKE, bucket]
+            self._arm,
+            [_timers(bucket), _leases(bucket), _alarm(bucket)],
+            [timer_id, _to_ms(due), WAKE, bucket, NEWS_MS],
         )
 
     async def disarm(self, timer_id: str) -> None:

@@ -208,9 +208,13 @@ def test_an_alarm_names_its_bucket() -> None:
     assert alarmed_bucket(b"session:12") is None
 
 
-async def test_only_a_new_earliest_timer_moves_the_alarm_and_wakes(client: Redis) -> None:
+@pytest.mark.parametrize(("ahead", "announced"), [(timedelta(seconds=1), [b"0", b"0"]), (HOUR, [])])
+async def test_a_new_earliest_timer_moves_the_alarm_and_is_announced_when_it_is_near(
+    client: Redis, ahead: timedelta, announced: list[bytes]
+) -> None:
+    """A far one every watcher finds by its next idle sweep, long before it is due."""
     timers = Timers(ClientScripts(client), buckets=1)
-    start = now() + HOUR
+    start = now() + ahead
     async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
         await pubsub.subscribe(WAKE)
         for number, earliest in ((5, 5), (7, 5), (5, 5), (3, 3), (9, 3)):
@@ -219,7 +223,7 @@ async def test_only_a_new_earliest_timer_moves_the_alarm_and_wakes(client: Redis
             assert alarm == (start + earliest * MS).timestamp() * 1000
         await client.publish(WAKE, "end")
         heard = [message["data"] async for message in _until_end(pubsub)]
-    assert heard == [b"0", b"0"]
+    assert heard == announced
 
 
 async def _until_end(pubsub: PubSub) -> AsyncIterator[dict[str, Any]]:

@@ -179,30 +179,31 @@ def answers_break(patch):
     patch.setattr(Negotiation, "answer", answer)
 
 
+FAULTS = [
+    (no_outcome, "outcome", "no outcomes: pending → applying", ["--answers", "agree=1"]),
+    (two_outcomes, "outcome", "2 outcomes: pending → ", CLICKS),
+    (no_notice, "notice", "0 notices of 'agreed' instead of 1", ["--answers", "agree=1"]),
+    (two_outcomes, "notice", "2 notices of 'rejected' instead of 1", ["--answers", "reject=1"]),
+    (notice_to_who_asked, "notice", "is addressed to ", ["--answers", "transfer=1"]),
+    (notice_not_delivered, "notice", "did not reach agent ", CLICKS),
+    (nothing_is_changed, "order", "and should be", ["--answers", "agree=1"]),
+    (paid_lines_are_charged, "order", "and should be", ["--answers", "agree=1"]),
+    (entries_come_twice, "gap", "after 3 came 3", CLICKS),
+    (entries_come_twice, "protocol", "seq 3 after 3", CLICKS),
+    (outcomes_get_lost, "gap", "seen by buyer", ["--answers", "reject=1"]),
+    (history_is_rewritten, "history", "card differ", CLICKS),
+    (buyers_get_the_agents_view, "leak", "saw notice", CLICKS),
+    (buyers_are_told_otherwise, "disagreement", "agreed to buyer", ["--answers", "reject=1"]),
+    (late_clicks_are_accepted, "cause", "were both accepted", [*CLICKS, "--two-devices", 100]),
+    (clicks_do_the_opposite, "cause", "it is rejected after agree", ["--answers", "agree=1", "--two-devices", 0]),
+    (timers_come_early, "deadline", "ms before its deadline", ["--answers", "ignore=1"]),
+    (lower_prices_pass, "expect", "expected refused, got a card", ["--changes", HERE / "corners.jsonl"]),
+    (answers_break, "error", "was answered with internal", CLICKS),
+]
+
+
 @pytest.mark.parametrize(
-    ("fault", "kind", "what", "arguments"),
-    [
-        (no_outcome, "outcome", "no outcomes: pending → applying", ["--answers", "agree=1"]),
-        (two_outcomes, "outcome", "2 outcomes: pending → ", CLICKS),
-        (no_notice, "notice", "0 notices of 'agreed' instead of 1", ["--answers", "agree=1"]),
-        (two_outcomes, "notice", "2 notices of 'rejected' instead of 1", ["--answers", "reject=1"]),
-        (notice_to_who_asked, "notice", "is addressed to ", ["--answers", "transfer=1"]),
-        (notice_not_delivered, "notice", "did not reach agent ", CLICKS),
-        (nothing_is_changed, "order", "and should be", ["--answers", "agree=1"]),
-        (paid_lines_are_charged, "order", "and should be", ["--answers", "agree=1"]),
-        (entries_come_twice, "gap", "after 3 came 3", CLICKS),
-        (entries_come_twice, "protocol", "seq 3 after 3", CLICKS),
-        (outcomes_get_lost, "gap", "seen by buyer", ["--answers", "reject=1"]),
-        (history_is_rewritten, "history", "card differ", CLICKS),
-        (buyers_get_the_agents_view, "leak", "saw notice", CLICKS),
-        (buyers_are_told_otherwise, "disagreement", "agreed to buyer", ["--answers", "reject=1"]),
-        (late_clicks_are_accepted, "cause", "were both accepted", [*CLICKS, "--two-devices", 100]),
-        (clicks_do_the_opposite, "cause", "it is rejected after agree", ["--answers", "agree=1", "--two-devices", 0]),
-        (timers_come_early, "deadline", "ms before its deadline", ["--answers", "ignore=1"]),
-        (lower_prices_pass, "expect", "expected refused, got a card", ["--changes", HERE / "corners.jsonl"]),
-        (answers_break, "error", "was answered with internal", CLICKS),
-    ],
-    ids=lambda value: value.__name__ if callable(value) else "",
+    ("fault", "kind", "what", "arguments"), FAULTS, ids=[f"{fault.__name__}-{kind}" for fault, kind, *_ in FAULTS]
 )
 def test_a_planted_fault_is_found(fault, kind, what, arguments, gateway, simulate, monkeypatch):
     shop = HERE / "corners.json" if "--changes" in arguments else DEMO

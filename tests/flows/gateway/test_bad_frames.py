@@ -223,9 +223,7 @@ async def test_text_that_is_no_utf_8_ends_the_connection_as_the_rfc_says(town: T
     assert await buyer.closed() == 1007
 
 
-@pytest.mark.parametrize(
-    ("opcode", "payload"), [(0x3, b"x"), (0xB, b"x"), (0x0, b"x"), (0x9, b"x" * 126), (0x8, b"x")]
-)
+@pytest.mark.parametrize(("opcode", "payload"), [(0x3, b"x"), (0xB, b"x"), (0x0, b"x"), (0x9, b"x" * 126), (0x8, b"x")])
 async def test_what_is_no_websocket_ends_the_connection(buyer: Wire, opcode: int, payload: bytes) -> None:
     """Reserved opcodes, a continuation of nothing, a control frame too long, a close without a code."""
     await raw_frame(buyer, opcode, payload)
