@@ -29,7 +29,7 @@ LOG_LINES: Final = 12
 
 # The parent-death signal belongs to the thread that forks and must be set between fork and exec. A preexec_fn would do
 # it in a copy of a threaded process, against which Python 3.12 warns; this does it in a fresh interpreter instead.
-_DIE_WITH_PARENT: Final = """
+DIE_WITH_PARENT: Final = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 if os.getppid() == int(sys.argv[1]):
@@ -220,7 +220,7 @@ class Embedded:
         options = [word for key, value in self._config.items() for word in (f"--{key}", value)]
         command = [str(binary), *options, "--unixsocket", str(self._socket)]
         if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
+            command = [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             process = subprocess.Popen(

@@ -108,7 +108,7 @@ class History(_InConversation):
     """A page of the log before `before` (none: the newest)."""
 
     type: Literal["history"]
-    before: Seq | None = None
+    before: Annotated[int, Field(ge=1, lt=2**53)] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
@@ -159,7 +159,7 @@ def read_command(data: str) -> Command:
         said = problems[0]["ctx"]
         raise CommandError("unknown_type", got=said["tag"][:_SAID], known=said["expected_tags"].replace("'", ""))
     if problems[0]["type"] == "union_tag_not_found":
-        problems[0].update(loc=("", "type"), msg="Field required")
+        problems[0]["loc"], problems[0]["msg"] = ("", "type"), "Field required"
     for problem in problems:
         problem["loc"] = problem["loc"][1:]  # the first is the command's type
     raise _bad_frame(problems)

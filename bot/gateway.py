@@ -49,6 +49,8 @@ _HELLO_BYTES = 256 * 1024
 """A hello may carry cursors of very many conversations; also the most that is read of any frame."""
 _FLOOD = 200
 """Commands refused in a row for their rate before the session is closed."""
+_WELCOME_WITHIN = 10.0
+"""Seconds. While Redis is away clients come again and again; those who left meanwhile must not wait here for ever."""
 _BYE_WITHIN_MS = 2000
 """Clients of a gateway that goes away come back spread over this time."""
 
@@ -127,13 +129,14 @@ class Gateway:
         writing = asyncio.create_task(session.write(), name="session-write")
         expiring = asyncio.create_task(self._expire(session), name="session-expiry")
         try:
-            await self._fanout.join(session)
-            await self._welcome(session)
+            async with asyncio.timeout(_WELCOME_WITHIN):
+                await self._fanout.join(session)
+                await self._welcome(session)
             async for message in ws:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     self._receive(session, message.data)
         except (RedisError, OSError) as error:
-            log.warning("session closed, Redis away: %s", error)
+            log.warning("session closed, Redis away: %s", str(error) or type(error).__name__)
             session.close(CloseCode.BEHIND, "the store is away: resume with your cursors")
         finally:
             self._fanout.leave(session)

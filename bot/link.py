@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
+from redis._parsers import BaseParser
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import InvalidResponse, NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as TimedOut
 
 from scheduler.script import Script
@@ -43,10 +44,8 @@ class Link:
         self._connecting: asyncio.Task[None] | None = None
         self._out: list[bytes] = []
         self._waiting: deque[asyncio.Future[Any]] = deque()
-        self._flushing: asyncio.Event = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
         self._closed = False
-        self._new_future: Callable[[], asyncio.Future[Any]]
 
     async def execute(self, *command: str | bytes | int) -> Any:
         """The reply to one command, as bytes, int, list or None. Raises redis.exceptions.RedisError."""
@@ -92,8 +91,9 @@ class Link:
     def _send(self, packed: bytes) -> asyncio.Future[Any]:
         reply: asyncio.Future[Any] = self._new_future()
         self._waiting.append(reply)
+        if not self._out:
+            self._call_soon(self._flush)
         self._out.append(packed)
-        self._flushing.set()
         return reply
 
     async def _connected(self) -> None:
@@ -125,41 +125,20 @@ class Link:
             if isinstance(error, (OSError, TimedOut)):
                 raise Disconnected(str(error) or f"not connected within {self._patience} s") from error
             raise
-        self._connection = connection
-        self._out, self._waiting, self._flushing = [], deque(), asyncio.Event()
-        self._new_future = asyncio.get_running_loop().create_future
-        self._tasks = [
-            asyncio.create_task(self._write(connection), name="link-write"),
-            asyncio.create_task(self._read(connection, self._waiting), name="link-read"),
-            asyncio.create_task(self._watch(connection, self._waiting), name="link-watch"),
-        ]
+        loop = asyncio.get_running_loop()
+        self._new_future, self._call_soon = loop.create_future, loop.call_soon
+        self._connection, self._out, self._waiting = connection, [], deque()
+        # redis-py has connected, greeted and authenticated; from here on its transport is ours: its own reading of a
+        # reply goes through four coroutines, five times the cost of the reply itself.
+        assert connection._writer is not None
+        self._transport = connection._writer.transport
+        self._transport.set_protocol(_Replies(self, connection, self._waiting))
+        self._watching = asyncio.create_task(self._watch(connection, self._waiting), name="link-watch")
 
-    async def _write(self, connection: AbstractConnection) -> None:
-        try:
-            while True:
-                await self._flushing.wait()
-                self._flushing.clear()
-                out, self._out = self._out, []
-                await connection.send_packed_command(b"".join(out), check_health=False)
-        except (RedisError, OSError) as error:
-            self._lost(connection, error)
-
-    async def _read(self, connection: AbstractConnection, waiting: deque[asyncio.Future[Any]]) -> None:
-        read = connection.read_response
-        try:
-            while True:
-                try:
-                    reply = await read(disable_decoding=True, disconnect_on_error=False)
-                except ResponseError as refused:
-                    future = waiting.popleft()
-                    if not future.done():
-                        future.set_exception(refused)
-                else:
-                    future = waiting.popleft()
-                    if not future.done():
-                        future.set_result(reply)
-        except (RedisError, OSError, IndexError) as error:
-            self._lost(connection, error)
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if out and self._connection is not None:
+            self._transport.write(b"".join(out))
 
     async def _watch(self, connection: AbstractConnection, waiting: deque[asyncio.Future[Any]]) -> None:
         """Give the connection up when its oldest call has waited too long (a server that hangs closes nothing)."""
@@ -172,24 +151,52 @@ class Link:
     def _lost(self, connection: AbstractConnection, error: Exception) -> None:
         if self._connection is connection:
             log.warning("Redis connection lost: %s", error)
-            self._connection = None
-            self._dropping = asyncio.create_task(self._drop(error, connection), name="link-drop")
+            self._dropping = asyncio.create_task(self._drop(error), name="link-drop")
 
-    async def _drop(self, error: Exception, connection: AbstractConnection | None = None) -> None:
-        connection = connection or self._connection
-        self._connection = None
+    async def _drop(self, error: Exception) -> None:
+        connection, self._connection = self._connection, None
         waiting, self._waiting = self._waiting, deque()
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
         for reply in waiting:
             if not reply.done():
                 reply.set_exception(Disconnected(f"no reply: {error}"))
                 reply.exception()
-        await asyncio.gather(*tasks, return_exceptions=True)
         if connection is not None:
             with contextlib.suppress(RedisError, OSError):
                 await connection.disconnect(nowait=True)
+
+
+class _Replies(asyncio.Protocol):
+    """Replies to those who wait for them, in order, straight from the transport."""
+
+    def __init__(self, link: Link, connection: AbstractConnection, waiting: deque[asyncio.Future[Any]]) -> None:
+        self._link = link
+        self._connection = connection
+        self._waiting = waiting
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=BaseParser.parse_error)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                future = self._waiting.popleft()
+                if isinstance(reply, RedisError):
+                    self._refused(future, reply)
+                elif not future.done():
+                    future.set_result(reply)
+        except (InvalidResponse, IndexError) as error:
+            self._link._lost(self._connection, error)
+
+    def _refused(self, future: asyncio.Future[Any], error: RedisError) -> None:
+        if not future.done():
+            future.set_exception(error)
+            future.exception()
+        if isinstance(error, (Disconnected, ReadOnlyError)):  # still loading, or a primary no longer: look anew
+            self._link._lost(self._connection, error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._link._lost(self._connection, error or Disconnected("the server closed the connection"))
 
 
 def _pack(command: Sequence[str | bytes | int]) -> bytes:

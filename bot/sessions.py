@@ -18,6 +18,10 @@ from bot.settings import Settings
 from cards.texts import Locale
 
 
+_GRACE = 1.0
+"""Seconds that a reader who is too slow has for coming to the close frame before it is cut off."""
+
+
 class CloseCode(IntEnum):
     """Why the gateway closed a session; from 4500 on a client should resume with its cursors."""
 
@@ -129,9 +133,10 @@ class Session:
         self._queue.clear()
         if code is CloseCode.TOO_SLOW:
             with contextlib.suppress(TimeoutError, ConnectionError):
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(_GRACE):
                     await self._ws.close(code=code, message=reason.encode(), drain=False)
             if self._transport is not None:
-                self._transport.abort()
+                # The code stands behind all that is buffered: whoever reads on will come to it.
+                asyncio.get_running_loop().call_later(_GRACE, self._transport.abort)
         else:
             await self._ws.close(code=code, message=reason.encode())

@@ -76,7 +76,7 @@ class Subscriber:
             except (RedisError, OSError) as error:
                 if self._connection is not None:
                     attempt = 0
-                log.warning("pub/sub connection lost: %s", error or type(error).__name__)
+                log.warning("pub/sub connection lost: %s", str(error) or type(error).__name__)
             finally:
                 connection, self._connection = self._connection, None
                 if connection is not None:

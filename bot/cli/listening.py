@@ -42,6 +42,8 @@ async def listening(house: House, host: str, port: int, *, ports: int = 1) -> As
     try:
         yield await _listen(runner, host, range(port, port + 1 if port == 0 else min(port + ports, 65536)))
     finally:
+        # Before the runner's own shutdown, from which on aiohttp reads nothing more from any socket.
+        await house.gateway.drain()
         await runner.cleanup()
 
 

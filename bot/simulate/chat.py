@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bot.client import ChatClient, CommandFailed
-from bot.simulate.people import Device, People
+from bot.simulate.device import Device
+from bot.simulate.people import People
 
 T = TypeVar("T")
 

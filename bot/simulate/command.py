@@ -62,6 +62,9 @@ def simulate_command(
     two_devices: Annotated[
         int, typer.Option(min=0, max=100, help="Per cent of the buyers with two devices, which click at once.")
     ] = 25,
+    cuts: Annotated[
+        int, typer.Option(min=0, max=100, help="Per cent of the cards during which somebody's connection is cut.")
+    ] = 0,
     gateways: Annotated[
         int | None, typer.Option(min=1, help="Gateways, each a process.", show_default=str(GATEWAYS))
     ] = None,
@@ -107,6 +110,7 @@ def simulate_command(
             agents=agents,
             in_flight=in_flight,
             two_devices=two_devices,
+            cuts=cuts,
             patience=patience,
             seed=random.randrange(2**32) if seed is None else seed,
         )

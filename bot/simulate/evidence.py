@@ -60,6 +60,7 @@ class Case:
     errors: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
+        """How violations name it, up to a colon."""
         wishes = ", ".join(f"{line} to {sku}" for line, sku in self.wishes.items())
         card = f", card {self.proposal_id}" if self.proposal_id else ""
         return f"case {self.number}, order {self.order_id} ({wishes}){card}"

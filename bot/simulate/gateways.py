@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
-from bot.embedded import _DIE_WITH_PARENT
+from bot.embedded import DIE_WITH_PARENT
 
 SERVE: Final = (sys.executable, "-m", "bot", "serve", "--port", "0", "--json")
 """Says one line of JSON with its websocket, `ws`, once it listens; its settings come from the environment."""
@@ -48,7 +48,7 @@ class GatewayProcess:
     async def _start(self) -> None:
         command = self._command
         if sys.platform == "linux":
-            command = (sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command)
+            command = (sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command)
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command,

@@ -17,12 +17,15 @@ from bot.simulate.town import Town
 from cards.errors import LINE_CODES, ORDER_CODES
 
 REFUSALS = ORDER_CODES | LINE_CODES
+CUT_WITHIN = 0.05
+"""Seconds after a card was shown within which a connection may be cut: about as long as an answer takes."""
 
 
 class Negotiator:
     """Plays cases. `patience` is how long a card may take to be shown, and to be settled once its `window` is over.
 
-    What takes longer is not waited for: the checker will find it missing.
+    What takes longer is not waited for: the checker will find it missing. `cuts` is the percentage of the cards during
+    which somebody's connection is cut.
     """
 
     def __init__(
@@ -34,12 +37,14 @@ class Negotiator:
         *,
         window: timedelta,
         patience: timedelta,
+        cuts: int,
     ) -> None:
         self._town = town
         self._sightings = sightings
         self._agents = agents
         self._chance = chance
         self._shown_limit = patience.total_seconds()
+        self._cuts = cuts
         self._settled_limit = (window + patience).total_seconds()
 
     async def ask(self, chat: Chat, case: Case, changes: list[dict[str, str]]) -> bool:
@@ -66,6 +71,9 @@ class Negotiator:
         shown = await self._everybody(
             [self._sightings.waiting(device.name, case.proposal_id, self._shown_limit) for device in chat.devices]
         )
+        if self._chance.randrange(100) < self._cuts:
+            unlucky = self._chance.choice([*chat.devices, await chat.people.agent(chat.agent_id)])
+            asyncio.get_running_loop().call_later(self._chance.random() * CUT_WITHIN, unlucky.client.cut)
         if all(shown):
             await self._answer(chat, case, answer, shown, paid)
         settled = await self._everybody(

@@ -1,35 +1,21 @@
-"""The simulated people: agents and buyers, each connected as ChatClient on a gateway of their own choosing."""
+"""The simulated people: agents and buyers, each connected by devices to the gateways."""
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import aiohttp
 
 from bot.auth import Tokens
-from bot.client import ChatClient
 from bot.participant import Participant, Role
 from bot.shopfile import Person, ShopFile
-from bot.simulate.evidence import Entry
+from bot.simulate.device import Device
 from bot.simulate.sightings import Sightings
 from cards.card import Audience
 from cards.texts import Locale
 
 TOKEN_LASTS = timedelta(days=1)
-COMMAND_LIMIT = 30.0
-"""Seconds that a command may take, through whatever reconnecting."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Device:
-    """One live connection of a person; `name` says whose and which."""
-
-    name: str
-    audience: Audience
-    person_id: str
-    client: ChatClient
 
 
 class People:
@@ -57,7 +43,7 @@ class People:
         for agent in self._agents.values():
             agent.cancel()
         await asyncio.gather(*self._agents.values(), return_exceptions=True)
-        await asyncio.gather(*[device.client.aclose() for device in self.devices])
+        await asyncio.gather(*[device.aclose() for device in self.devices])
         await self._stack.aclose()
 
     def place_of(self, agent_id: str) -> int:
@@ -78,21 +64,19 @@ class People:
 
     async def _connect(self, audience: Audience, person_id: str, name: str, place: int) -> Device:
         first = place % len(self._urls)
-        client = ChatClient(
+        device = Device(
+            name,
+            audience,
+            person_id,
             [*self._urls[first:], *self._urls[:first]],
             partial(self._token, Role(audience), person_id),
             locale=self._locale,
-            on_entry=partial(self._entry, name, audience == "agent"),
             http=self._http,
-            patience=COMMAND_LIMIT,
+            sightings=self._sightings,
         )
-        await client.start()
-        device = Device(name, audience, person_id, client)
+        await device.client.start()
         self.devices.append(device)
         return device
-
-    def _entry(self, device: str, agent: bool, conversation_id: str, entry: Entry) -> None:
-        self._sightings.saw(device, agent, entry)
 
     def _token(self, role: Role, person_id: str) -> str:
         return self._tokens.sign(

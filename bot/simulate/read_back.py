@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from bot.simulate.chat import Chat
+from bot.simulate.device import Device
 from bot.simulate.evidence import Entry, Evidence, Seen, Story
-from bot.simulate.people import Device
 from bot.simulate.stage import OPENING, Stage
 
 PAGE = 200
@@ -20,7 +20,7 @@ async def read_back(stage: Stage) -> Evidence:
     orders_after: dict[str, dict[str, Any]] = {}
     seen_by: dict[str, list[Device]] = {}
     for device in stage.people.devices:
-        for conversation_id in device.client.logs:
+        for conversation_id in device.conversations():
             seen_by.setdefault(conversation_id, []).append(device)
 
     async def read(chat: Chat) -> Story:
@@ -52,9 +52,8 @@ async def _story(chat: Chat, devices: Iterable[Device], patience: timedelta) -> 
         last_seq=last_seq,
         read_back={"agent": of_agent, "buyer": of_buyer},
         seen=[
-            Seen(device.name, device.audience, device.person_id, _entries(device.client.logs[chat.id]))
+            Seen(device.name, device.audience, device.person_id, _entries(device.entries(chat.id)))
             for device in watchers | set(devices)
-            if chat.id in device.client.logs
         ],
     )
 

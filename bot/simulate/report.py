@@ -20,7 +20,8 @@ SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`cases` are proposals tried: `cards` that were sent and those `refused`; then how the cards ended.
+    """`cases` are proposals tried: `cards` that were sent and those `refused`; then how the cards ended. `as_expected`
+    are the cases that went as foretold, and as what was done to them says.
 
     `click_to_notice_ms` (p50, p99) is from a buyer's click being sent to the agent's client having the notice; None
     when nobody clicked.
@@ -71,10 +72,13 @@ def make_report(evidence: Evidence, sightings: Sightings, seconds: float, wanted
     if wanted is not None and cards < wanted:
         what = f"only {cards} of {wanted} negotiations happened: no order was left that can change"
         violations.append(Violation("short", what))
-    unexpected = sum(what.kind in ("expect", "error", "cause") for what in violations)
+    blamed = {violation.what.partition(":")[0] for violation in violations}
     return Report(
         cases=len(evidence.cases),
-        as_expected=len(evidence.cases) - unexpected,
+        as_expected=sum(
+            str(case) not in blamed and (case.refusal is not None or case.proposal_id in outcomes)
+            for case in evidence.cases
+        ),
         cards=cards,
         refused=sum(case.refusal is not None for case in evidence.cases),
         **{state: ended[state] for state in sorted(FINAL_STATES)},

@@ -32,7 +32,7 @@ LONGEST_IGNORED = timedelta(minutes=1)
 class Plan:
     """What to play: the `rows` if there are any, else so many random `negotiations` by the `mix`.
 
-    `two_devices` is a percentage of the buyers; `patience` is how long after its deadline a card is waited for.
+    `two_devices` is a percentage of the buyers, `cuts` of the cards; see Negotiator for `patience`.
     """
 
     file: ShopFile
@@ -42,6 +42,7 @@ class Plan:
     agents: int | None
     in_flight: int
     two_devices: int
+    cuts: int
     patience: timedelta
     seed: int
 
@@ -68,6 +69,7 @@ async def simulate(plan: Plan, town: Town, progress: Callable[[], None]) -> Repo
             agents=agents,
             chance=chance,
             patience=plan.patience,
+            cuts=plan.cuts,
             progress=progress,
         )
         evidence, seconds = await _unless_broken(town, _play(plan, stage, buyer_ids))

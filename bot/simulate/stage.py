@@ -40,6 +40,7 @@ class Stage:
         agents: list[str],
         chance: random.Random,
         patience: timedelta,
+        cuts: int,
         progress: Callable[[], None],
     ) -> None:
         self.town = town
@@ -55,6 +56,7 @@ class Stage:
         self.window = timedelta()
         """How long a buyer may take to answer, as the gateways say."""
         self.cases: list[Case] = []
+        self._cuts = cuts
         self.patience = patience
         self._prices = {sku.id: sku.price_cents for product in file.products for sku in product.skus}
 
@@ -69,6 +71,7 @@ class Stage:
             self.chance,
             window=self.window,
             patience=self.patience,
+            cuts=self._cuts,
         )
         places = asyncio.Semaphore(OPENING)
 

@@ -145,7 +145,12 @@ def test_whatever_a_signed_token_says_is_a_participant_or_an_error_of_ours(claim
             token = signed(said)
         except (TypeError, ValueError):
             continue
-        try:
-            assert isinstance(tokens.read(token), Participant)
-        except CommandError as error:
-            assert error.code in ("token_invalid", "token_expired")
+        assert read_or_code(token) in ("read", "token_invalid", "token_expired")
+
+
+def read_or_code(token: str) -> str:
+    try:
+        assert isinstance(tokens.read(token), Participant)
+    except CommandError as error:
+        return error.code
+    return "read"

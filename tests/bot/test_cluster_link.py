@@ -219,16 +219,19 @@ async def test_keys_here_and_there_wait_until_they_are_together(link: ClusterLin
     await moving.move(here)
     call = asyncio.create_task(link.run(COUNT, [here, there], []))
     async with asyncio.timeout(10):
-        while not await _said(moving, "TRYAGAIN"):
-            await asyncio.sleep(0.01)
+        await said(moving, "TRYAGAIN")
         assert not call.done()
         await moving.move(there)
         assert await call == 4
 
 
-async def _said(moving: Move, error: str) -> bool:
-    seen: list[Any] = [await node.info("errorstats") for node in (moving.source, moving.target)]
-    return any(f"errorstat_{error}" in errors for errors in seen)
+async def said(moving: Move, error: str) -> None:
+    """Wait until one of the two has said so."""
+    while True:
+        seen: list[Any] = [await node.info("errorstats") for node in (moving.source, moving.target)]
+        if any(f"errorstat_{error}" in errors for errors in seen):
+            return
+        await asyncio.sleep(0.01)
 
 
 async def test_a_cluster_that_is_away_is_a_redis_error() -> None:

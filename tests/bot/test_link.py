@@ -1,4 +1,4 @@
-"""The multiplexed connection: every caller gets their own reply, and a lost or hung server is an error, never a guess."""
+"""The multiplexed connection: everybody gets their own reply, and a lost or hung server is an error, never a guess."""
 
 import asyncio
 import contextlib

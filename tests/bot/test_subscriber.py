@@ -103,14 +103,18 @@ async def redis(valkey_url: str) -> AsyncIterator[Redis]:
 async def when(found: Callable[[], Any]) -> None:
     """Wait until it is so, looked at in each turn of the loop."""
     async with asyncio.timeout(LIMIT):
-        while not found():
+        while True:
+            if found():
+                return
             await asyncio.sleep(0.001)
 
 
 async def until_heard_by(redis: Redis, channel: str, count: int) -> None:
     """Wait until the server says that so many connections hear a channel."""
     async with asyncio.timeout(LIMIT):
-        while dict(await redis.pubsub_numsub(channel))[channel.encode()] != count:
+        while True:
+            if dict(await redis.pubsub_numsub(channel))[channel.encode()] == count:
+                return
             await asyncio.sleep(0.001)
 
 

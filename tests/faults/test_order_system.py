@@ -232,7 +232,7 @@ async def test_the_gateway_that_took_the_consent_is_gone(town: Town, line: Line)
     line.hold()
     assert (await buyer.answer(card, "agree"))["state"] == "applying"
 
-    await doomed.runner.cleanup()
+    await doomed.stop()
 
     assert line.results == []
     town.gateways.remove(doomed)

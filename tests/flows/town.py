@@ -9,11 +9,11 @@ from typing import Any
 
 import aiohttp
 import orjson
-from aiohttp import web
 from redis.asyncio import Redis
 
-from bot.app import House, make_app
+from bot.app import House
 from bot.auth import Tokens
+from bot.cli.listening import Address, listening
 from bot.client import ChatClient, Frame
 from bot.frames import PROTOCOL
 from bot.orders.base import OrderSystem
@@ -106,14 +106,16 @@ class Idle:
 
 
 class Gateway:
-    """One gateway in this process, on a port of its own."""
+    """One gateway in this process, on a port of its own, run as `serve` runs it."""
 
-    def __init__(self, house: House, runner: web.AppRunner) -> None:
+    def __init__(self, house: House, address: Address, running: contextlib.AsyncExitStack) -> None:
         self.house = house
-        self.runner = runner
-        host, port = runner.addresses[0][:2]
-        self.http = f"http://{host}:{port}"
-        self.url = f"ws://{host}:{port}/ws"
+        self.url = address.ws
+        self._running = running
+
+    async def stop(self) -> None:
+        """What SIGTERM does: drain, then end."""
+        await self._running.aclose()
 
 
 class Town:
@@ -151,11 +153,8 @@ class Town:
             vars(house).update(events=Idle())
         if not self.gateways:
             await house.shop.import_shop(shop_file())
-        runner = web.AppRunner(make_app(house), access_log=None)
-        await runner.setup()
-        self.stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        gateway = Gateway(house, runner)
+        running = await self.stack.enter_async_context(contextlib.AsyncExitStack())
+        gateway = Gateway(house, await running.enter_async_context(listening(house, "127.0.0.1", 0)), running)
         self.gateways.append(gateway)
         return gateway
 

@@ -214,6 +214,8 @@ def test_a_planted_fault_is_found(fault, kind, what, arguments, gateway, simulat
     assert played.status == 1, played.err
     found = [violation["what"] for violation in played.report["violations"] if violation["kind"] == kind]
     assert any(what in one for one in found), played.report["violations"]
+    if kind in ("expect", "error", "cause"):
+        assert played.report["as_expected"] < played.report["cases"]
 
 
 def test_without_a_fault_there_is_nothing_to_find(gateway, simulate):
@@ -225,9 +227,8 @@ def test_without_a_fault_there_is_nothing_to_find(gateway, simulate):
     assert played.report["cards"] == 30
 
 
-def test_a_shop_that_runs_out_of_orders_is_said(gateway, simulate, tmp_path):
+def test_a_shop_that_runs_out_of_orders_is_said(gateway, simulate):
     """Its only order has nothing to change to: a simulation of nothing must not look like a success."""
-    shop = tmp_path / "shop.json"
-    shop.write_text((HERE / "one_order.json").read_text("utf-8"), "utf-8")
+    shop = HERE / "one_order.json"
     played = simulate("--shop", shop, "--url", gateway(shop), "--negotiations", 5, "--answers", "agree=1")
     assert (played.status, played.kinds) == (1, {"short"})

@@ -55,9 +55,10 @@ def test_every_change_of_the_third_party_shop(servers, tau_retail):
     )
 
 
-def test_random_negotiations_with_every_answer():
+def test_random_negotiations_with_every_answer_on_a_bad_network():
     answers = "agree=40,reject=15,ignore=10,refund=10,withdraw=10,transfer=15"
-    status, report = run("--negotiations", 150, "--answers", answers, "--answer-window", "1s", "--two-devices", 40)
+    network = ("--answer-window", "1s", "--two-devices", 40, "--cuts", 40)
+    status, report = run("--negotiations", 150, "--answers", answers, *network)
     assert report["violations"] == []
     assert status == 0
     ended = figures(report, "agreed", "rejected", "timed_out", "invalid", "withdrawn")
@@ -143,7 +144,7 @@ async def test_a_gateway_that_does_not_start_is_quoted(tmp_path):
 
 
 async def test_a_gateway_that_ends_by_itself_ends_the_simulation():
-    plan = Plan(load(DEMO), None, 10**6, read_mix("agree=1"), None, 10, 0, timedelta(seconds=5), 1)
+    plan = Plan(load(DEMO), None, 10**6, read_mix("agree=1"), None, 10, 0, 0, timedelta(seconds=5), 1)
     playing = asyncio.Event()
     async with (
         asyncio.timeout(LIMIT),

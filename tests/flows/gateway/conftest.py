@@ -1,7 +1,7 @@
 """What every test of the edge asks for: nothing that clients do is ever an ERROR in the log."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,15 +25,15 @@ async def gateway(town: Town) -> Gateway:
 
 
 @pytest.fixture
-async def agent(town: Town, gateway: Gateway) -> AsyncIterator[Wire]:
+async def agent(town: Town, gateway: Gateway) -> Wire:
     """The agent xiaoyu, welcomed, on a bare socket."""
-    yield await introduced(town, Role.AGENT, "xiaoyu")
+    return await introduced(town, Role.AGENT, "xiaoyu")
 
 
 @pytest.fixture
-async def buyer(town: Town, gateway: Gateway) -> AsyncIterator[Wire]:
+async def buyer(town: Town, gateway: Gateway) -> Wire:
     """The buyer lin-wan, welcomed, on a bare socket."""
-    yield await introduced(town, Role.BUYER, "lin-wan")
+    return await introduced(town, Role.BUYER, "lin-wan")
 
 
 @pytest.fixture

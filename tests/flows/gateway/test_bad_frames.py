@@ -34,17 +34,18 @@ def without(frame: dict[str, Any], member: str) -> dict[str, Any]:
     return {name: value for name, value in frame.items() if name != member}
 
 
+PING = f'{{"type":"ping","id":"{ID}"}}'
 NO_FRAMES = {
     "nothing": "",
     "a word": "hello",
     "half an object": '{"type": "ping"',
-    "two objects": '{"type":"ping","id":"%s"}{}' % ID,
-    "a trailing comma": '{"type":"ping","id":"%s",}' % ID,
+    "two objects": PING + "{}",
+    "a trailing comma": PING[:-1] + ",}",
     "single quotes": "{'type': 'ping'}",
     "a number that is none": '{"type":"ping","id":NaN}',
     "half a surrogate pair": '{"type":"ping","id":"\\ud800"}',
-    "half a surrogate pair as the type": '{"type":"\\udfff","id":"%s"}' % ID,
-    "half a surrogate pair as a member": '{"\\ud800":1,"type":"ping","id":"%s"}' % ID,
+    "half a surrogate pair as the type": PING.replace("ping", "\\udfff"),
+    "half a surrogate pair as a member": PING[:-1] + ',"\\ud800":1}',
     "a control character": '{"type":"ping","id":"\x01"}',
     "a list": "[]",
     "a list of a command": json.dumps([SAY]),
@@ -56,8 +57,8 @@ NO_FRAMES = {
     "a deep list": "[" * 8000,
     "a deep object": '{"a":' * 2500,
     "a deep and whole list": "[" * 8000 + "]" * 8000,
-    "a deep member": '{"type":"ping","id":"%s","x":%s}' % (ID, "[" * 3000 + "]" * 3000),
-    "a huge number": '{"type":"history","id":"%s","conversation_id":"a.b","before":%s}' % (ID, "9" * 9000),
+    "a deep member": PING[:-1] + ',"x":' + "[" * 3000 + "]" * 3000 + "}",
+    "a huge number": PING[:-1] + ',"before":' + "9" * 9000 + "}",
 }
 
 
@@ -123,7 +124,7 @@ BAD_MEMBERS: dict[str, tuple[Any, str, str]] = {
         "limit",
     ),
     "a page before the beginning": (
-        {"type": "history", "id": ID, "conversation_id": "nanshan.lin-wan", "before": -1},
+        {"type": "history", "id": ID, "conversation_id": "nanshan.lin-wan", "before": 0},
         "bad_frame",
         "before",
     ),

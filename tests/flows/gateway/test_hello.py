@@ -194,6 +194,21 @@ class TestRefresh:
         await other.alive()
 
 
+async def test_nobody_waits_for_ever_for_a_store_that_is_away(
+    town: Town, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server hangs: whoever comes is sent away with the code for resume. Seen to fail without a limit."""
+    monkeypatch.setattr("bot.gateway._WELCOME_WITHIN", 0.1)
+    redis = await town.redis()
+    await redis.client_pause(800, all=True)
+    wire = await dial(town)
+    await wire.say({"type": "hello", "token": signed(), "protocol": 1})
+    assert await wire.closed() == 4503
+    assert wire.events == []
+    await redis.ping()
+    await (await introduced(town, Role.BUYER, "lin-wan")).alive()
+
+
 async def test_an_error_before_the_locale_is_known_is_in_chinese(town: Town, gateway: Gateway) -> None:
     wire = await dial(town)
     await wire.say("{}")

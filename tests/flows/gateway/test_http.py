@@ -6,6 +6,7 @@ import json
 import aiohttp
 import pytest
 
+from tests.flows.gateway.wire import http_of
 from tests.flows.town import Gateway, Town
 
 ORIGIN = "https://shop.example"
@@ -29,7 +30,7 @@ async def upgrade(gateway: Gateway, origin: str | None) -> tuple[int, dict[str, 
 
 async def raw(gateway: Gateway, request: bytes) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer to any bytes."""
-    host, port = gateway.http.removeprefix("http://").split(":")
+    host, port = http_of(gateway).removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         writer.write(request)
@@ -51,7 +52,7 @@ def handshake(origin: bytes, host: bytes = b"gateway.example") -> bytes:
 
 
 async def test_programs_the_gateways_own_page_and_allowed_pages_may_come(strict: Gateway) -> None:
-    for origin in (None, strict.http, ORIGIN):
+    for origin in (None, http_of(strict), ORIGIN):
         assert (await upgrade(strict, origin))[0] == 101
 
 
@@ -94,7 +95,7 @@ async def test_the_own_page_is_known_by_the_host_that_the_browser_asked_for(stri
 
 
 async def test_a_plain_get_is_told_that_this_is_a_websocket(gateway: Gateway) -> None:
-    async with aiohttp.ClientSession() as http, http.get(f"{gateway.http}/ws") as response:
+    async with aiohttp.ClientSession() as http, http.get(f"{http_of(gateway)}/ws") as response:
         said = await response.json(content_type="application/problem+json")
         assert (response.status, said["code"]) == (426, "websocket_expected")
         assert response.headers["Upgrade"] == "websocket"
@@ -110,7 +111,7 @@ async def test_a_plain_get_is_told_that_this_is_a_websocket(gateway: Gateway) ->
     ],
 )
 async def test_half_a_handshake_is_told_so_too(gateway: Gateway, broken: tuple[bytes, bytes]) -> None:
-    request = handshake(gateway.http.encode(), gateway.http.removeprefix("http://").encode()).replace(*broken)
+    request = handshake(http_of(gateway).encode(), http_of(gateway).removeprefix("http://").encode()).replace(*broken)
     status, _, body = await raw(gateway, request)
     assert (status, json.loads(body)["code"]) == (426, "websocket_expected")
 
@@ -123,5 +124,5 @@ async def test_nothing_is_asked_for_by_other_methods_or_paths(gateway: Gateway) 
             ("POST", "/propose", 404),
             ("GET", "/conversations", 404),
         ):
-            async with http.request(method, gateway.http + path, json={}) as response:
+            async with http.request(method, http_of(gateway) + path, json={}) as response:
                 assert response.status == status

@@ -279,7 +279,7 @@ async def test_a_shop_that_does_not_exist_has_nothing(town: Town, gateway: Gatew
     buyer = await introduced(town, Role.BUYER, "lin-wan", shop_id="nowhere")
     assert (await buyer.ask("orders", conversation_id="nowhere.lin-wan"))["code"] == "unknown_shop"
     agent = await introduced(town, Role.AGENT, "xiaoyu", shop_id="nowhere")
-    assert await agent.refused("open", buyer_id="lin-wan") == "unknown_buyer"
+    assert await agent.refused("open", buyer_id="nobody") == "unknown_buyer"
     assert await agent.refused("quote", conversation_id="nowhere.lin-wan", order_id="x") in (
         "unknown_shop",
         "unknown_order",

@@ -18,6 +18,11 @@ Frame = dict[str, Any]
 LIMIT = 5.0
 
 
+def http_of(gateway: Gateway) -> str:
+    """A gateway's address for plain HTTP, and for the Origin of its own page."""
+    return gateway.url.replace("ws://", "http://").removesuffix("/ws")
+
+
 class Wire:
     """One connection, not yet introduced."""
 
