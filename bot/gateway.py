@@ -9,7 +9,6 @@ import logging
 import random
 from typing import Any, Literal
 
-import orjson
 from aiohttp import WSMsgType, web
 from redis.exceptions import RedisError
 
@@ -22,7 +21,6 @@ from bot.entry import render_conversation
 from bot.errors import CommandError, problem
 from bot.fanout import Fanout
 from bot.flows.deciding import Parts
-from bot.flows.reading import audience_of
 from bot.frames import (
     PROTOCOL,
     Command,
@@ -33,13 +31,10 @@ from bot.frames import (
     read_command,
     read_hello,
 )
-from bot.link import Overloaded
-from bot.orders.base import OrderSystemAway, UnknownShop
 from bot.participant import Participant, Role
+from bot.replies import error_frame, http_problem, ok_frame
 from bot.sessions import CloseCode, Session
 from bot.store import Loaded, Reply
-from cards.card import render, render_refusal
-from cards.errors import Conflict, Refusal
 from cards.model import to_ms
 from cards.texts import Locale
 
@@ -76,10 +71,10 @@ class Gateway:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """GET /ws: a websocket from its handshake to its close."""
         if self.draining:
-            return _http_problem(503, "going_away")
+            return http_problem(503, "going_away")
         origin = request.headers.get("Origin")
         if not _allowed(origin, request.host, self._settings.allowed_origins):
-            return _http_problem(403, "origin_not_allowed", origin=ascii(origin)[1:-1])
+            return http_problem(403, "origin_not_allowed", origin=ascii(origin)[1:-1])
         ws = web.WebSocketResponse(
             heartbeat=self._settings.heartbeat.total_seconds(),
             max_msg_size=_HELLO_BYTES,
@@ -87,7 +82,7 @@ class Gateway:
             timeout=2,
         )
         if not ws.can_prepare(request).ok:
-            response = _http_problem(426, "websocket_expected")
+            response = http_problem(426, "websocket_expected")
             response.headers["Upgrade"] = "websocket"  # a must with 426 (RFC 9110, section 15.5.22)
             return response
         await ws.prepare(request)
@@ -207,7 +202,9 @@ class Gateway:
             if len(session.under_way) >= self._settings.commands_under_way:
                 raise CommandError("busy", retry_after_ms=200)
         except CommandError as error:
-            session.send(_error_frame(command_id_in(data) if isinstance(data, str) else None, error, session))
+            session.send(
+                error_frame(command_id_in(data) if isinstance(data, str) else None, error, session.who, session.locale)
+            )
             return
         task = asyncio.create_task(self._run(session, command), name=f"command-{command.type}")
         for under_way in (session.under_way, self._under_way):
@@ -232,9 +229,9 @@ class Gateway:
                 answer = self._refresh(session, command)
             else:
                 answer = await self._commands.run(session, command)
-            session.send(_ok_frame(command.id, answer))
+            session.send(ok_frame(command.id, answer))
         except Exception as error:
-            session.send(_error_frame(command.id, error, session))
+            session.send(error_frame(command.id, error, session.who, session.locale))
 
     def _refresh(self, session: Session, command: Refresh) -> dict[str, Any]:
         fresh = self._tokens.read(command.token)
@@ -266,51 +263,12 @@ def _summary(loaded: Loaded) -> dict[str, Any]:
     return {**render_conversation(loaded.conversation), "seq": loaded.seq}
 
 
-def _ok_frame(command_id: str, answer: Reply | dict[str, Any]) -> bytes:
-    if isinstance(answer, Reply):
-        rest = answer.body[1:] if answer.body != "{}" else "}"
-        return f'{{"type":"ok","re":"{command_id}","seq":{answer.seq}{"," if rest != "}" else ""}{rest}'.encode()
-    return orjson.dumps({"type": "ok", "re": command_id, **answer})
-
-
-def _error_frame(command_id: str | None, error: Exception, session: Session) -> bytes:
-    return encode({"type": "error", "re": command_id, **_members(error, session.who, session.locale)})
-
-
-def _members(error: Exception, who: Participant, locale: Locale) -> dict[str, Any]:
-    """An error as the client is told it; what nobody foresaw is logged, and told as `internal`."""
-    match error:
-        case Refusal():
-            return render_refusal(error, locale)
-        case Conflict():
-            card = render(error.proposal, audience_of(who), locale)
-            return {**problem(error.code, locale, label=card["label"]), "card": card}
-        case CommandError():
-            return problem(error.code, locale, **error.params)
-        case Overloaded():
-            return problem("busy", locale, retry_after_ms=200)
-        case RedisError() | OSError():
-            log.warning("command failed, Redis away: %s", error)
-            return problem("store_away", locale, retry_after_ms=500)
-        case UnknownShop():
-            return problem("unknown_shop", locale, shop_id=who.shop_id)
-        case OrderSystemAway():
-            return problem("order_system_away", locale, retry_after_ms=2000)
-    log.error("a command failed unexpectedly", exc_info=error)
-    return problem("internal", locale)
-
-
 async def _refuse(
     ws: web.WebSocketResponse, code: CloseCode, error: CommandError, locale: Locale = Locale.ZH_CN
 ) -> None:
     with contextlib.suppress(ConnectionError):
         await ws.send_str(encode({"type": "error", "re": None, **problem(error.code, locale, **error.params)}).decode())
         await ws.close(code=code, message=error.code.encode())
-
-
-def _http_problem(status: int, code: str, **params: Any) -> web.Response:
-    body = {"type": "about:blank", "status": status, **problem(code, Locale.EN, **params)}
-    return web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
 
 
 def _allowed(origin: str | None, host: str, allowed: tuple[str, ...]) -> bool:

@@ -17,9 +17,8 @@ from bot.participant import Participant
 from bot.settings import Settings
 from cards.texts import Locale
 
-
 _GRACE = 1.0
-"""Seconds that a reader who is too slow has for coming to the close frame before it is cut off."""
+"""Seconds that a reader has for coming to the close frame before it is cut off."""
 
 
 class CloseCode(IntEnum):
@@ -131,12 +130,9 @@ class Session:
 
     async def _close(self, code: CloseCode, reason: str) -> None:
         self._queue.clear()
-        if code is CloseCode.TOO_SLOW:
-            with contextlib.suppress(TimeoutError, ConnectionError):
-                async with asyncio.timeout(_GRACE):
-                    await self._ws.close(code=code, message=reason.encode(), drain=False)
-            if self._transport is not None:
-                # The code stands behind all that is buffered: whoever reads on will come to it.
-                asyncio.get_running_loop().call_later(_GRACE, self._transport.abort)
-        else:
-            await self._ws.close(code=code, message=reason.encode())
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(_GRACE):
+                await self._ws.close(code=code, message=reason.encode(), drain=False)
+        if self._transport is not None:
+            # The code stands behind all that is buffered: whoever reads on will come to it.
+            asyncio.get_running_loop().call_later(_GRACE, self._transport.abort)

@@ -161,7 +161,7 @@ async def test_servers_that_forgot_the_scripts_are_taught_them(
 async def test_a_slot_that_moves_is_followed_all_the_way(link: ClusterLink, moving: Move) -> None:
     """ASK while it moves (to a server that knows no script yet), MOVED after; nothing counted twice, nothing lost.
 
-    Seen to fail without ASKING, with ASKING forgotten when the script is taught, and without following MOVED.
+    Seen to fail without ASKING, and without following MOVED.
     """
     here, there = moving.key, moving.key.replace(":a", ":b")
     assert await link.run(COUNT, [here], []) == 1

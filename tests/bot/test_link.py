@@ -16,7 +16,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from bot.embedded import Embedded
 from bot.link import Link, Overloaded
@@ -216,6 +216,17 @@ async def test_a_quiet_link_and_a_slow_reply_are_no_hang(valkey_url: str) -> Non
             name = (await link.execute("CLIENT", "ID"), await other.execute("CLIENT", "ID"))
             await asyncio.wait_for(other.execute("BLPOP", "nothing", "0.2"), 5)
             assert await link.execute("CLIENT", "ID") == name[0]
+
+
+async def test_a_server_that_is_a_primary_no_longer_is_left(own_server: Embedded) -> None:
+    """After a failover the new primary is elsewhere; whoever stays is refused for ever. Seen to fail with staying."""
+    async with linked(own_server.url) as link, asyncio.timeout(5):
+        before = await link.execute("CLIENT", "ID")
+        await link.execute("REPLICAOF", "127.0.0.1", "1")
+        with pytest.raises((ReadOnlyError, Disconnected)):
+            await link.execute("SET", "a", "b")
+        await turns(3)
+        assert await link.execute("CLIENT", "ID") != before
 
 
 async def test_a_call_whose_fate_is_unknown_is_never_sent_again() -> None:

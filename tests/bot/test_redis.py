@@ -336,10 +336,7 @@ async def run_sentinel(folder: Path, port: int, primary_port: int) -> AsyncItera
 
 
 async def test_sentinels_name_the_primary_before_and_after_a_failover(watched: Watched) -> None:
-    """One Sentinel of the two in the URL is away. Whoever was demoted refuses to write, and is left at once.
-
-    Seen to fail with a connection that stays with the demoted server.
-    """
+    """One Sentinel of the two in the URL is away; what was written before the failover is there after it."""
     async with connected(watched.url) as connector, asyncio.timeout(40):
         await everything_works(connector)
         before = await connector.scripts.run(ADD, ["n"], [])

@@ -296,7 +296,7 @@ class TestLog:
 
 
 async def test_each_entry_is_told_once_on_each_channel(store: Store, either_redis: Redis) -> None:
-    """As `<conversation> <seq> <at_ms> <JSON>`. Seen to fail with a channel named twice by a caller told twice."""
+    """As `<conversation> <seq> <at_ms> <JSON>`. Seen to fail with each published twice."""
     await store.commit(OPEN)
     async with either_redis.pubsub(ignore_subscribe_messages=True) as ear:
         await ear.subscribe("a", "b", "c", "other")

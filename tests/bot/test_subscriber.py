@@ -81,6 +81,10 @@ class Ear:
                 self.changed.clear()
                 await self.changed.wait()
 
+    async def subscribe(self, channel: str) -> None:
+        async with asyncio.timeout(LIMIT):
+            await self.subscriber.subscribe(channel)
+
     async def aclose(self) -> None:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
@@ -119,21 +123,20 @@ async def until_heard_by(redis: Redis, channel: str, count: int) -> None:
 
 
 async def test_what_is_published_after_subscribing_is_heard_in_order(ear: Ear, redis: Redis) -> None:
-    """Seen to fail with a subscribe that does not wait for the confirmation."""
-    async with asyncio.timeout(LIMIT):
-        for n in range(50):
-            await ear.subscriber.subscribe(f"c{n}")
-            assert await redis.publish(f"c{n}", f"first {n}") == 1
-            assert await redis.publish(f"c{n}", f"second {n}") == 1
+    for n in range(50):
+        await ear.subscribe(f"c{n}")
+        assert await redis.publish(f"c{n}", f"first {n}") == 1
+        assert await redis.publish(f"c{n}", f"second {n}") == 1
     await ear.until(lambda: len(ear.heard) == 100)
     assert ear.heard == [(f"c{n}", f"{word} {n}".encode()) for n in range(50) for word in ("first", "second")]
 
 
 async def test_two_who_subscribe_at_once_both_wait_for_the_confirmation(ear: Ear, redis: Redis) -> None:
-    await ear.subscriber.subscribe("ready")
+    """Seen to fail with a subscribe that does not wait."""
+    await ear.subscribe("ready")
     line = ear.lines[0]
     line.may_read.clear()
-    both = [asyncio.create_task(ear.subscriber.subscribe("c")) for _ in range(2)]
+    both = [asyncio.create_task(ear.subscribe("c")) for _ in range(2)]
     await until_heard_by(redis, "c", 1)
     assert not any(task.done() for task in both)
     line.may_read.set()
@@ -144,8 +147,8 @@ async def test_two_who_subscribe_at_once_both_wait_for_the_confirmation(ear: Ear
 
 
 async def test_what_is_unsubscribed_is_heard_no_more(ear: Ear, redis: Redis) -> None:
-    await ear.subscriber.subscribe("a")
-    await ear.subscriber.subscribe("b")
+    await ear.subscribe("a")
+    await ear.subscribe("b")
     ear.subscriber.unsubscribe("a")
     await until_heard_by(redis, "a", 0)
     await redis.publish("a", "x")
@@ -159,14 +162,14 @@ async def test_the_confirmation_of_an_earlier_subscription_is_not_mistaken_for_o
 
     Seen to fail with confirmations that are not counted.
     """
-    await ear.subscriber.subscribe("ready")
+    await ear.subscribe("ready")
     line = ear.lines[0]
     line.may_read.clear()
-    first = asyncio.create_task(ear.subscriber.subscribe("c"))
+    first = asyncio.create_task(ear.subscribe("c"))
     await until_heard_by(redis, "c", 1)
     line.may_write.clear()
     ear.subscriber.unsubscribe("c")
-    second = asyncio.create_task(ear.subscriber.subscribe("c"))
+    second = asyncio.create_task(ear.subscribe("c"))
     read = line.read
     await asyncio.sleep(0)
     line.may_read.set()
@@ -183,7 +186,7 @@ async def test_the_confirmation_of_an_earlier_subscription_is_not_mistaken_for_o
 async def test_a_lost_connection_is_replaced_and_everybody_is_told(ear: Ear, redis: Redis) -> None:
     """Seen to fail without subscribing again, and without telling."""
     for n in range(20):
-        await ear.subscriber.subscribe(f"c{n}")
+        await ear.subscribe(f"c{n}")
     for round in (1, 2):
         assert await redis.client_kill_filter(_type="pubsub") >= 1
         await ear.until(lambda round=round: ear.restored == round)
@@ -194,7 +197,7 @@ async def test_a_lost_connection_is_replaced_and_everybody_is_told(ear: Ear, red
 
 
 async def test_the_first_connection_is_no_restoration(ear: Ear, redis: Redis) -> None:
-    await ear.subscriber.subscribe("c")
+    await ear.subscribe("c")
     await redis.publish("c", "x")
     await ear.until(lambda: ear.heard)
     assert ear.restored == 0
@@ -203,7 +206,7 @@ async def test_the_first_connection_is_no_restoration(ear: Ear, redis: Redis) ->
 async def test_one_who_leaves_while_the_connection_comes_back_delays_nobody(ear: Ear, redis: Redis) -> None:
     """Seen to fail with the restoration waiting for a confirmation that nobody will give: nobody was ever told."""
     for channel in ("a", "b"):
-        await ear.subscriber.subscribe(channel)
+        await ear.subscribe(channel)
     ear.prepare = lambda line: line.may_read.clear()
     await redis.client_kill_filter(_type="pubsub")
     await when(lambda: len(ear.lines) == 2)
@@ -223,7 +226,7 @@ async def test_a_first_connection_lost_before_all_was_confirmed_is_told_too(ear:
         line.swallow = lambda response: response[1].startswith(b"live-node:")
 
     ear.prepare = never_whole
-    await ear.subscriber.subscribe("c")
+    await ear.subscribe("c")
     ear.prepare = lambda line: None
     assert await redis.client_kill_filter(_type="pubsub") == 1
     await ear.until(lambda: ear.restored == 1)
@@ -234,7 +237,7 @@ async def test_one_who_hears_nothing_is_replaced_and_everybody_is_told(
 ) -> None:
     """The connection stays up and swallows what is published. Seen to fail without the nonce."""
     monkeypatch.setattr(subscriber_module, "_HEARTBEAT", 0.03)
-    await ear.subscriber.subscribe("c")
+    await ear.subscribe("c")
     await redis.client_kill_filter(_type="pubsub")
     await ear.until(lambda: ear.restored == 1)
     ear.lines[-1].swallow = lambda response: response[0] == b"message"
@@ -246,7 +249,7 @@ async def test_one_who_hears_nothing_is_replaced_and_everybody_is_told(
 async def test_one_whom_the_server_forgot_is_replaced(ear: Ear, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server holds the connection, and no subscription of it. Seen to fail without the nonce."""
     monkeypatch.setattr(subscriber_module, "_HEARTBEAT", 0.03)
-    await ear.subscriber.subscribe("c")
+    await ear.subscribe("c")
     await redis.client_kill_filter(_type="pubsub")
     await ear.until(lambda: ear.restored == 1)
     line = ear.lines[-1]
@@ -258,7 +261,7 @@ async def test_one_whom_the_server_forgot_is_replaced(ear: Ear, redis: Redis, mo
 async def test_one_who_hears_well_is_left_alone(ear: Ear, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence on the channels is no deafness."""
     monkeypatch.setattr(subscriber_module, "_HEARTBEAT", 0.02)
-    await ear.subscriber.subscribe("c")
+    await ear.subscribe("c")
     await redis.client_kill_filter(_type="pubsub")
     await ear.until(lambda: ear.restored == 1)
     line = ear.lines[-1]
@@ -277,7 +280,7 @@ async def test_a_message_that_nobody_understands_makes_nobody_deaf(
             raise ValueError("not enough values to unpack")
 
     ear.on_message = fail
-    await ear.subscriber.subscribe("c")
+    await ear.subscribe("c")
     await redis.publish("c", "nonsense")
     await redis.publish("c", "sense")
     await ear.until(lambda: ("c", b"sense") in ear.heard)
@@ -303,7 +306,7 @@ async def test_a_server_that_takes_connections_and_never_answers_is_tried_again(
 
     ear.connect = hang_once
     async with contextlib.aclosing(ear), asyncio.timeout(LIMIT):
-        await ear.subscriber.subscribe("c")
+        await ear.subscribe("c")
     assert tried == 2
 
 
@@ -319,7 +322,7 @@ async def test_one_who_subscribes_while_the_server_is_away_waits_for_it(valkey_u
 
     ear.connect = connect_later
     async with contextlib.aclosing(ear), asyncio.timeout(LIMIT):
-        joining = asyncio.create_task(ear.subscriber.subscribe("c"))
+        joining = asyncio.create_task(ear.subscribe("c"))
         await asyncio.sleep(0)
         assert not joining.done()
         away.set()

@@ -7,10 +7,12 @@ import pytest
 from aiohttp import WSMsgType
 
 import bot.gateway
+from bot.client import ChatClient
 from bot.participant import Role
 from bot.sessions import CloseCode
 from bot.store import Commit, Committed
-from tests.flows.town import Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 
 @pytest.fixture
@@ -26,15 +28,15 @@ async def scene(town: Town, monkeypatch: pytest.MonkeyPatch) -> Scene:
 async def test_people_go_on_elsewhere_and_nothing_is_lost(scene: Scene) -> None:
     """The gateway stops (as on SIGTERM) in the middle of talk in both directions, and of a negotiation.
 
-    Seen to fail with a drain that closes without waiting for what is under way, in clients that forget their cursors.
+    Seen to fail with the cursors left out of the client's hello.
     """
     card = await scene.propose()
     replies: dict[str, int] = {}
 
-    async def talk(client: object, name: str) -> None:
+    async def talk(client: ChatClient, name: str) -> None:
         for number in range(15):
             text = f"{name} {number}"
-            replies[text] = (await client.say(scene.conversation_id, text))["seq"]  # type: ignore[attr-defined]
+            replies[text] = (await client.say(scene.conversation_id, text))["seq"]
 
     talking = [asyncio.create_task(talk(scene.agent, "agent")), asyncio.create_task(talk(scene.buyer, "buyer"))]
     await scene.agent.wait_for(lambda: len(replies) >= 5, 5)
@@ -54,7 +56,11 @@ async def test_people_go_on_elsewhere_and_nothing_is_lost(scene: Scene) -> None:
 
 
 async def test_what_is_under_way_is_answered_before_the_bye(scene: Scene) -> None:
-    """Seen to fail with a drain that does not wait for it: `bye` came first, and the reply never."""
+    """And what comes too late is refused at once.
+
+    Seen to fail with a drain that does not wait: `bye` came first; and with one that begins when aiohttp has begun to
+    shut down: nothing was read any more.
+    """
     gateway = scene.town.gateways[0]
     commit, may_commit = gateway.house.store.commit, asyncio.Event()
 

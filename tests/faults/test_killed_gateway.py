@@ -10,7 +10,8 @@ import pytest
 
 from bot.client import ChatClient
 from bot.participant import Role
-from tests.flows.town import SECRET, Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import SECRET, Town
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,9 +67,7 @@ async def test_killed_between_consent_and_change(town: Town, doomed: Callable[[s
     gateway = await doomed("change")
     agent = await town.agent(on=other)
     await agent.open("lin-wan")
-    buyer = ChatClient(
-        [gateway.url, other.url], town.token(Role.BUYER, "lin-wan"), backoff=(0.02, 0.5), patience=10
-    )
+    buyer = ChatClient([gateway.url, other.url], town.token(Role.BUYER, "lin-wan"), backoff=(0.02, 0.5), patience=10)
     await town.stack.enter_async_context(buyer)
     scene = Scene(town, "nanshan.lin-wan", "lin-wan", agent, buyer)
     card = await scene.propose()
@@ -87,9 +86,7 @@ async def test_killed_between_consent_and_change(town: Town, doomed: Callable[[s
     assert buyer.connections == 2
 
 
-async def test_killed_with_a_lease_on_a_deadlines_timer(
-    town: Town, doomed: Callable[[str], Awaitable[Doomed]]
-) -> None:
+async def test_killed_with_a_lease_on_a_deadlines_timer(town: Town, doomed: Callable[[str], Awaitable[Doomed]]) -> None:
     """It had claimed the timer and not handled it: after its lease (a second) another does.
 
     Seen to fail with claims that remove the timer at once: the card waited for ever.

@@ -13,7 +13,8 @@ from redis.exceptions import ConnectionError as Disconnected
 from bot.client import ChatClient, Frame
 from bot.embedded import Embedded
 from bot.store import Commit, Committed
-from tests.flows.town import Gateway, Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Gateway, Town
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 from bot.client import CommandFailed, Frame
 from cards.order import Product
 from tests.flows.line import Line
-from tests.flows.town import Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 SOON = timedelta(milliseconds=50)
 NEVER = timedelta(hours=1)

@@ -9,7 +9,8 @@ import pytest
 from bot.client import Frame
 from cards.model import from_ms
 from tests.flows.line import Line
-from tests.flows.town import Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 SWEEP = 1.0
 """Every bucket is swept at least so often (s): DESIGN section 6, `scheduler.watcher.IDLE`."""

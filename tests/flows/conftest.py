@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.flows.town import Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 from bot.client import ChatClient, CommandFailed, Frame
 from tests.flows.crossing import Crossing
 from tests.flows.protections import HOLDS, KNOWN, without
-from tests.flows.town import Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 
 async def code(command: Coroutine[Any, Any, Frame]) -> str:
@@ -71,9 +72,7 @@ async def test_a_proposal_meets_a_transfer(scene: Scene, first: str) -> None:
     one, other = await two_devices(scene)
     proposer, giver = (one, other) if first == "propose" else (other, one)
 
-    answers = await asyncio.gather(
-        code(scene.send(by=proposer)), code(giver.transfer(scene.conversation_id, "ahe"))
-    )
+    answers = await asyncio.gather(code(scene.send(by=proposer)), code(giver.transfer(scene.conversation_id, "ahe")))
 
     await scene.caught_up(scene.buyer, colleague)
     cards = [entry for entry in scene.log(colleague) if "card" in entry]

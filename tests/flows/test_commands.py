@@ -10,7 +10,8 @@ from aiohttp import WSMsgType
 from bot.client import ChatClient, CommandFailed, Refused
 from bot.participant import Role
 from bot.sessions import CloseCode
-from tests.flows.town import Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 
 def a_command() -> str:

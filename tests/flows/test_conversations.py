@@ -6,7 +6,8 @@ import pytest
 
 from bot.client import ChatClient, CommandFailed, Frame
 from tests.flows.crossing import Crossing
-from tests.flows.town import Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 
 async def refused(command: object) -> str:
@@ -182,7 +183,10 @@ async def test_the_agents_list_of_orders_shows_open_cards(scene: Scene) -> None:
     }
     assert orders["lin-wan-presale"]["refusal"]["title"] == "定金预售订单不支持改规格"
     held = orders["lin-wan-unpaid"]["card"]
-    assert (held["proposal_id"], [button["action"] for button in held["buttons"]]) == (card["proposal_id"], ["withdraw"])
+    assert (held["proposal_id"], [button["action"] for button in held["buttons"]]) == (
+        card["proposal_id"],
+        ["withdraw"],
+    )
     assert [id for id, order in orders.items() if order["card"]] == ["lin-wan-unpaid"]
     await scene.buyer.answer(card, "agree")
     await scene.sees(scene.agent, card, "agreed")

@@ -9,7 +9,8 @@ import pytest
 from bot.client import CommandFailed
 from bot.store import Commit, Committed, Stale
 from cards.model import from_ms
-from tests.flows.town import Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ async def volley(scene: Scene, side: str, deadline: datetime) -> list[Committed 
 
 @pytest.mark.parametrize("side", ["not_after", "not_before"])
 async def test_a_commit_keeps_its_side_of_the_deadline_to_the_millisecond(scene: Scene, side: str) -> None:
-    """Seen to fail without either bound, and with `now >= …` made `now > …` in commit.lua (in the deadline's own ms)."""
+    """Seen to fail without either bound, and with `now >= …` made `now > …` in commit.lua: the deadline is exclusive."""
     deadline = from_ms(await scene.now_ms() + 30)
     shots = await volley(scene, side, deadline)
     committed = [shot.now for shot in shots if shot]

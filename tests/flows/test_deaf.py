@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bot.store import Commit, Committed
-from tests.flows.town import Gateway, Scene
+from tests.flows.scene import Scene
+from tests.flows.town import Gateway
 
 
 async def test_pubsub_connections_killed_throughout_a_negotiation(scene: Scene) -> None:

@@ -1,12 +1,12 @@
 """One card at a time (R8), one outcome for ever (R11), and only those may act who may (R12)."""
 
-import asyncio
-
 import pytest
 
 from bot.client import ChatClient, CommandFailed
 from cards.proposal import Proposal
-from tests.flows.town import Scene
+from tests.flows.line import Line
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 
 async def refused(command: object) -> CommandFailed:
@@ -33,11 +33,12 @@ async def test_while_a_card_waits_nobody_asks_again_for_that_order(scene: Scene)
     assert (await scene.propose())["state"] == other["state"] == "pending"
 
 
-async def test_while_consent_is_carried_out_nobody_asks_again(scene: Scene) -> None:
+async def test_while_consent_is_carried_out_nobody_asks_again(town: Town) -> None:
     """`applying` holds the order too: the order system's answer is still to come."""
+    line = Line()
+    scene = await town.scene(orders=line.to)
     card = await scene.propose()
-    for gateway in scene.town.gateways:
-        gateway.house.applying.apply = lambda *_: asyncio.sleep(0)  # type: ignore[method-assign]
+    line.away = True
     await scene.buyer.answer(card, "agree")
     assert (await refused(scene.send())).code == "proposal_pending"
 

@@ -6,7 +6,8 @@ from typing import Literal
 import pytest
 
 from bot.client import CommandFailed
-from tests.flows.town import Scene, Town
+from tests.flows.scene import Scene
+from tests.flows.town import Town
 
 NOTICES = {
     "agreed": "用户已同意修改规格",
@@ -191,7 +192,8 @@ async def test_every_refused_line_is_named(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "code"), [("shipped", "order_not_changeable"), ("presale", "deposit_presale"), ("absent", "unknown_order")]
+    ("order", "code"),
+    [("shipped", "order_not_changeable"), ("presale", "deposit_presale"), ("absent", "unknown_order")],
 )
 async def test_orders_that_cannot_change(scene: Scene, order: str, code: str) -> None:
     with pytest.raises(CommandFailed) as refused:

@@ -1,0 +1,63 @@
+"""What a command is answered: `ok` with its result, or `error` with members of RFC 9457."""
+
+import logging
+from typing import Any
+
+import orjson
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from bot.errors import CommandError, problem
+from bot.flows.reading import audience_of
+from bot.frames import encode
+from bot.link import Overloaded
+from bot.orders.base import OrderSystemAway, UnknownShop
+from bot.participant import Participant
+from bot.store import Reply
+from cards.card import render, render_refusal
+from cards.errors import Conflict, Refusal
+from cards.texts import Locale
+
+log = logging.getLogger(__name__)
+
+
+def ok_frame(command_id: str, answer: Reply | dict[str, Any]) -> bytes:
+    """`ok`, with what the command gives; a committed reply's members are JSON already."""
+    if isinstance(answer, Reply):
+        rest = answer.body[1:] if answer.body != "{}" else "}"
+        return f'{{"type":"ok","re":"{command_id}","seq":{answer.seq}{"," if rest != "}" else ""}{rest}'.encode()
+    return orjson.dumps({"type": "ok", "re": command_id, **answer})
+
+
+def error_frame(command_id: str | None, error: Exception, who: Participant, locale: Locale) -> bytes:
+    """`error`, whatever went wrong; `re` is None for a frame whose id could not be read."""
+    return encode({"type": "error", "re": command_id, **_members(error, who, locale)})
+
+
+def _members(error: Exception, who: Participant, locale: Locale) -> dict[str, Any]:
+    """An error as the client is told it; what nobody foresaw is logged, and told as `internal`."""
+    match error:
+        case Refusal():
+            return render_refusal(error, locale)
+        case Conflict():
+            card = render(error.proposal, audience_of(who), locale)
+            return {**problem(error.code, locale, label=card["label"]), "card": card}
+        case CommandError():
+            return problem(error.code, locale, **error.params)
+        case Overloaded():
+            return problem("busy", locale, retry_after_ms=200)
+        case RedisError() | OSError():
+            log.warning("command failed, Redis away: %s", error)
+            return problem("store_away", locale, retry_after_ms=500)
+        case UnknownShop():
+            return problem("unknown_shop", locale, shop_id=who.shop_id)
+        case OrderSystemAway():
+            return problem("order_system_away", locale, retry_after_ms=2000)
+    log.error("a command failed unexpectedly", exc_info=error)
+    return problem("internal", locale)
+
+
+def http_problem(status: int, code: str, **params: Any) -> web.Response:
+    """An HTTP answer for whoever does not get a websocket (RFC 9457)."""
+    body = {"type": "about:blank", "status": status, **problem(code, Locale.EN, **params)}
+    return web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
