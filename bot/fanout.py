@@ -12,6 +12,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from bot.conversation import Conversation
 from bot.desk import Desk
 from bot.entry import encode_parts, read_entry, render_conversation
 from bot.errors import CommandError
@@ -85,12 +86,16 @@ class Fanout:
                 self._send(session, conversation_id, entry)
 
     def _tell_desk(self, channel: str, entry: LoggedEntry) -> None:
-        if (conversation := read_entry(entry.body).conversation) is None:
-            return
-        frame = encode({"type": "conversation", "seq": entry.seq, **render_conversation(conversation)})
+        if (conversation := read_entry(entry.body).conversation) is not None:
+            self._show_desk(channel, conversation, entry.seq)
+
+    def _show_desk(self, channel: str, conversation: Conversation, seq: int) -> None:
+        frame = encode({"type": "conversation", "seq": seq, **render_conversation(conversation)})
         for session in self._sessions.get(channel, ()):
             if session.ready:
                 session.send(frame)
+            else:
+                session.desk_news.append(frame)
 
     def _send(self, session: Session, conversation_id: str, entry: LoggedEntry) -> None:
         parts = encode_parts(entry.body, audience_of(session.who), session.locale)
@@ -102,15 +107,29 @@ class Fanout:
         for session in self.sessions:
             if session.ready:
                 self._start(self._resync(session))
+        for channel in self._sessions:
+            if channel.startswith("desk:"):
+                self._start(self._resync_desk(channel))
 
     async def _resync(self, session: Session) -> None:
+        """What it has now, and what it had before: a conversation may have been given away meanwhile."""
         try:
-            for loaded in await self.conversations_of(session.who):
-                assert loaded.conversation is not None
-                if loaded.seq > session.cursors.get(loaded.conversation.id, 0):
+            mine = await self.conversations_of(session.who)
+            before = session.cursors.keys() - {loaded.conversation.id for loaded in mine if loaded.conversation}
+            for loaded in mine + await asyncio.gather(*[self._store.load(id) for id in before]):
+                if loaded.conversation and loaded.seq > session.cursors.get(loaded.conversation.id, 0):
                     self._behind(session, loaded.conversation.id, loaded.seq)
         except RedisError as error:
             session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
+
+    async def _resync_desk(self, channel: str) -> None:
+        try:
+            for loaded in await self._desk.waiting(channel.removeprefix("desk:")):
+                if loaded.conversation:
+                    self._show_desk(channel, loaded.conversation, loaded.seq)
+        except RedisError as error:
+            for session in self._sessions.get(channel, ()):
+                session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
 
     async def conversations_of(self, who: Participant) -> list[Loaded]:
         """The conversations this participant hears of: a buyer's own, an agent's inbox."""
@@ -122,6 +141,9 @@ class Fanout:
     def release(self, session: Session) -> None:
         """The welcome was sent: what came in the meantime is caught up, and from now on entries go out live."""
         session.ready = True
+        for frame in session.desk_news:
+            session.send(frame)
+        session.desk_news.clear()
         behind, session.targets = session.targets, {}
         for conversation_id, seq in behind.items():
             if seq > session.cursors.get(conversation_id, 0):
@@ -140,10 +162,12 @@ class Fanout:
 
     async def _catch_up(self, session: Session, conversation_id: str) -> None:
         try:
-            while session.cursors.get(conversation_id, 0) < session.targets[conversation_id]:
+            while (cursor := session.cursors.get(conversation_id)) is None or cursor < session.targets[conversation_id]:
                 if session.closing is not None:
                     return
-                await self.send_missing(session, conversation_id, session.cursors.get(conversation_id))
+                await self.send_missing(session, conversation_id, cursor)
+                if session.cursors.get(conversation_id) == cursor:
+                    return  # the log is shorter than what was published: a failover lost its end
         except (RedisError, CommandError) as error:
             session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
         finally:

@@ -74,6 +74,8 @@ class Session:
         """How far a conversation that is behind must be caught up; live entries of it wait in the log meanwhile."""
         self.ready = False
         """False until the welcome is sent: until then all live entries only set targets."""
+        self.desk_news: list[bytes] = []
+        """What the desk tells until then."""
         self.lanes: dict[str, asyncio.Lock] = {}
         self.under_way: set[asyncio.Task[None]] = set()
         self.rate = RateLimit(settings.commands_per_second, settings.command_burst, asyncio.get_running_loop().time())

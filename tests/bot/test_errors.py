@@ -12,7 +12,7 @@ from cards.errors import AlreadySettled, OldVersion
 from cards.texts import Locale
 
 BOT = Path(__file__).parents[2] / "bot"
-CODE_AT = {"CommandError": 0, "problem": 0, "_http_problem": 1}
+CODE_AT = {"CommandError": 0, "problem": 0, "http_problem": 1}
 """Whoever makes an error, and which argument is its code."""
 CONFLICTS = {AlreadySettled.code: {"label"}, OldVersion.code: {"label"}}
 """Raised by cards; the gateway adds the label of the card's state."""

@@ -1,4 +1,4 @@
-"""A gateway is told to stop: what is under way is answered, everybody is told to come back, elsewhere nothing is lost."""
+"""A gateway is told to stop: what is under way is answered, and people go on elsewhere without a loss."""
 
 import asyncio
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,9 +19,9 @@ from tests.flows.town import Gateway, Town
 
 
 @pytest.fixture
-async def server(short_folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Embedded]:
+async def server(short_folder: Path) -> AsyncIterator[Embedded]:
     """A private server as the product runs it (every write is on disk when it is acknowledged)."""
-    async with Embedded(short_folder / f"crash-{abs(hash(request.node.name))}") as server:
+    async with Embedded(short_folder / uuid.uuid4().hex) as server:
         yield server
 
 

@@ -61,6 +61,7 @@ async def changed_once(scene: Scene, card: Frame, *notices: str) -> None:
 
 
 async def test_consent_is_answered_before_the_order_system_is(town: Town, line: Line) -> None:
+    """Seen to fail with the click answered after the order system."""
     scene = await scene_on(town, line, retry_after=NEVER)
     card = await scene.propose()
     held = line.hold()
@@ -80,7 +81,7 @@ async def test_consent_is_answered_before_the_order_system_is(town: Town, line: 
 async def test_an_order_system_that_is_away_is_asked_until_it_answers(town: Town, line: Line) -> None:
     """The agent is told once that it takes longer.
 
-    Seen to fail with the retry timer not armed: nobody asked again; and with `delay_told` forgotten: told every time.
+    Seen to fail with the retry timer not armed: nobody asked again.
     """
     scene = await scene_on(town, line, slow_after=timedelta(milliseconds=200))
     card = await scene.propose()
@@ -151,7 +152,10 @@ async def test_a_first_attempt_that_arrives_after_the_second_changes_nothing(tow
 
 
 async def test_nothing_else_settles_what_was_agreed_to(town: Town, line: Line) -> None:
-    """Neither the deadline, though its timer fires, nor a withdrawal, nor another answer."""
+    """Neither the deadline, though its timer fires, nor a withdrawal, nor another answer.
+
+    Seen to fail with EXPIRE and WITHDRAW as ways out of `applying`.
+    """
     scene = await scene_on(town, line, answer_window=timedelta(milliseconds=300))
     card = await scene.propose()
     line.away = True
@@ -193,6 +197,7 @@ async def test_an_order_event_asks_again_at_once(town: Town, line: Line) -> None
 
 
 async def test_an_event_while_the_order_system_is_away_decides_nothing(town: Town, line: Line) -> None:
+    """Seen to fail with `order_moved` passing over what is being applied: nobody asked."""
     scene = await scene_on(town, line, retry_after=NEVER)
     card = await scene.propose()
     line.away = True
@@ -206,6 +211,7 @@ async def test_an_event_while_the_order_system_is_away_decides_nothing(town: Tow
 
 
 async def test_stock_that_went_while_it_was_away_ends_it_with_its_reason(town: Town, line: Line) -> None:
+    """Seen to fail with the retry timer not armed."""
     scene = await scene_on(town, line)
     card = await scene.propose()
     line.away = True

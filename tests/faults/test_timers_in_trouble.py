@@ -121,6 +121,7 @@ async def test_a_lost_retry_is_armed_again(town: Town) -> None:
 
 @pytest.mark.parametrize("answer", ["agree", "reject"])
 async def test_an_answered_card_leaves_no_timer(town: Town, answer: str) -> None:
+    """Seen to fail with nobody disarming: the deadline's timer stayed for its two hours."""
     scene = await town.scene()
     card = await scene.propose()
     redis = await town.redis()

@@ -1,4 +1,8 @@
-"""The deadline is data (R10): exclusive, on the server's clock, and enforced with no timer anywhere."""
+"""The deadline is data (R10): exclusive, on the server's clock, and enforced with no timer anywhere.
+
+Whatever comes too late was seen to fail with the deadline ignored by the flows and by commit.lua, and the new proposals
+with R8 asked before the deadline.
+"""
 
 import dataclasses
 from collections.abc import Awaitable, Callable
@@ -100,7 +104,10 @@ async def volley(scene: Scene, side: str, deadline: datetime) -> list[Committed 
 
 @pytest.mark.parametrize("side", ["not_after", "not_before"])
 async def test_a_commit_keeps_its_side_of_the_deadline_to_the_millisecond(scene: Scene, side: str) -> None:
-    """Seen to fail without either bound, and with `now >= …` made `now > …` in commit.lua: the deadline is exclusive."""
+    """The deadline is exclusive.
+
+    Seen to fail without either bound, and with `now >= …` made `now > …` in commit.lua.
+    """
     deadline = from_ms(await scene.now_ms() + 30)
     shots = await volley(scene, side, deadline)
     committed = [shot.now for shot in shots if shot]

@@ -3,10 +3,11 @@
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
-from bot.store import Commit, Committed
+from bot.store import Commit, Committed, LogPage
 from tests.flows.scene import Scene
 from tests.flows.town import Gateway
 
@@ -85,6 +86,72 @@ async def test_a_deaf_gateway_finds_conversations_that_came_meanwhile(scene: Sce
         await scene.agent.transfer(scene.conversation_id, "ahe")
     seq = await scene.caught_up(colleague, scene.buyer)
     assert [entry["seq"] for entry in scene.log(colleague)] == list(range(1, seq + 1))
+
+
+async def test_an_agent_hears_that_a_conversation_was_given_away_meanwhile(scene: Scene) -> None:
+    """From another device of theirs: it is in their inbox no more, and their screen must not say that it is.
+
+    Seen to fail with `Fanout` catching up what is in the inbox only.
+    """
+    device = await scene.town.agent(on=scene.town.gateways[1])
+    async with DeafSpell(scene.town.gateways[1], scene):
+        await scene.agent.transfer(scene.conversation_id, "ahe")
+    await scene.caught_up(scene.agent, device)
+    assert device.conversations[scene.conversation_id]["agent_id"] == "ahe"
+
+
+async def test_an_agent_hears_of_conversations_that_began_to_wait_meanwhile(scene: Scene) -> None:
+    """Seen to fail with nobody telling what waits: the buyer waited for an agent who saw nothing."""
+    stranger = await scene.town.buyer("chen-mo", on=scene.town.gateways[0])
+    colleague = await scene.town.agent("ahe", on=scene.town.gateways[1])
+    async with DeafSpell(scene.town.gateways[1], scene):
+        await stranger.say("nanshan.chen-mo", "在吗")
+    await colleague.wait_for(lambda: "nanshan.chen-mo" in colleague.waiting, 5)
+
+
+async def test_an_agent_hears_of_conversations_that_began_to_wait_while_it_joined(scene: Scene) -> None:
+    """What waits was read for its welcome already, and the welcome not sent yet.
+
+    Seen to fail with the desk telling only those that are welcomed.
+    """
+    gateway = scene.town.gateways[1]
+    witness = await scene.town.agent(on=gateway)
+    stranger = await scene.town.buyer("chen-mo", on=scene.town.gateways[0])
+    name = gateway.house.directory.name
+
+    async def slow_name(*args: Any) -> str | None:
+        gateway.house.directory.name = name  # type: ignore[method-assign]
+        await stranger.say("nanshan.chen-mo", "在吗")
+        await witness.wait_for(lambda: "nanshan.chen-mo" in witness.waiting, 5)
+        return await name(*args)
+
+    gateway.house.directory.name = slow_name  # type: ignore[method-assign]
+    colleague = await scene.town.agent("ahe", on=gateway)
+    await colleague.wait_for(lambda: "nanshan.chen-mo" in colleague.waiting, 5)
+
+
+async def test_a_message_of_what_the_log_does_not_have_is_no_reason_to_read_for_ever(scene: Scene) -> None:
+    """As after a failover that lost what had been published already.
+
+    Seen to fail with a catch-up that only ends at what was published: it read the log again and again.
+    """
+    store, reads = scene.town.gateways[1].house.store, 0
+    read: Callable[..., Awaitable[LogPage]] = store.read_after
+
+    async def counted(*args: Any) -> LogPage:
+        nonlocal reads
+        reads += 1
+        return await read(*args)
+
+    store.read_after = counted  # type: ignore[method-assign]
+    redis = await scene.town.redis()
+    await redis.publish("live:nanshan:buyer:lin-wan", f"{scene.conversation_id} 99 0 {{}}")
+    await scene.agent.say(scene.conversation_id, "您好")
+    await scene.caught_up()
+    for number in range(20):
+        await scene.agent.say(scene.conversation_id, f"{number}")
+    await scene.caught_up()
+    assert 0 < reads <= 22
 
 
 async def test_who_joins_a_deaf_gateway_is_caught_up_too(scene: Scene) -> None:

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from bot.orders.base import UnknownProduct
+from bot.orders.shop import Shop
 from bot.participant import Role
+from cards.order import Product
 from tests.flows.gateway.wire import Wire, introduced
 from tests.flows.town import Gateway, Scene, Town
 
@@ -238,6 +241,28 @@ async def test_a_change_that_cannot_be_is_refused(town: Town, talk: Scene, what:
             "1": "out_of_stock",
             "2": "price_lower_after_payment",
         }
+
+
+class Forgetful(Shop):
+    """An order system that has forgotten what a tee is."""
+
+    async def product(self, shop_id: str, product_id: str) -> Product:
+        if product_id == "tee":
+            raise UnknownProduct(product_id)
+        return await super().product(shop_id, product_id)
+
+
+async def test_a_product_that_is_gone_is_said_for_its_lines(town: Town) -> None:
+    await town.gateway(lambda shop: Forgetful(shop._scripts))
+    scene = Scene(town, HERE, "lin-wan", await town.agent(), await town.buyer())
+    await scene.agent.open("lin-wan")
+    wire = await introduced(town, Role.AGENT, "xiaoyu")
+    members = {"conversation_id": HERE, "order_id": "lin-wan-two-lines", "changes": CHANGES}
+    await refuse(scene, wire, ("propose", members, "unknown_product"), {})
+    quote = await wire.ask("quote", conversation_id=HERE, order_id="lin-wan-two-lines")
+    assert quote["type"] == "ok"
+    assert (await wire.ask("orders", conversation_id=HERE))["type"] == "ok"
+    assert (await scene.send("two-lines", line_2="moon"))["state"] == "pending"
 
 
 async def test_an_answer_to_an_old_version_is_given_the_card_as_it_is(town: Town, talk: Scene) -> None:
