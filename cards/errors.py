@@ -52,7 +52,7 @@ class LineRefusal:
     params: Params = field(default_factory=dict)
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
+class Refusal(Exception):
     """The rules, or the order as it is now, do not allow this."""
 
     def __init__(self, code: str, params: Params | None = None, lines: Sequence[LineRefusal] = ()) -> None:
@@ -79,7 +79,7 @@ class LinesRefused(Refusal):
             super().__init__("lines_refused", {"count": len(lines)}, lines)
 
 
-class Conflict(Exception):  # noqa: N818
+class Conflict(Exception):
     """The proposal is not what the caller thought; `proposal` is how it is now (R11)."""
 
     code: ClassVar[str]
@@ -101,7 +101,7 @@ class OldVersion(Conflict):
     code = "old_version"
 
 
-class TooEarly(Exception):  # noqa: N818
+class TooEarly(Exception):
     """A timer came before the deadline; ask again at `deadline`."""
 
     def __init__(self, deadline: datetime) -> None:
