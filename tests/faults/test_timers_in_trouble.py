@@ -13,7 +13,7 @@ from tests.flows.scene import Scene
 from tests.flows.town import Town
 
 SWEEP = 1.0
-"""Every bucket is swept at least so often (s): DESIGN section 6, `scheduler.watcher.IDLE`."""
+"""Every bucket is swept at least so often (s): `scheduler.watcher.IDLE`."""
 SLACK = 0.5
 """What a busy machine may add."""
 
