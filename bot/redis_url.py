@@ -19,6 +19,7 @@ _KINDS: Mapping[str, tuple[Literal["server", "sentinel", "cluster"], int]] = {
     "redis+sentinel": ("sentinel", 26379),
     "redis+cluster": ("cluster", 6379),
 }
+_PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 _LOGIN = frozenset({"username", "password"})
 _SENTINEL_LOGIN = frozenset({"sentinel_username", "sentinel_password"})
 _TLS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"})
@@ -47,10 +48,7 @@ class RedisUrl:
 
 def read_redis_url(url: str) -> RedisUrl:
     """The parts of a URL. Raises BadRedisUrl."""
-    try:
-        parts = urlsplit(url.strip())
-    except ValueError:
-        raise BadRedisUrl("its host is malformed") from None
+    parts = _split(url.strip())
     if parts.scheme == "unix":
         return _unix(parts)
     scheme = parts.scheme.replace("rediss", "redis", 1)
@@ -75,6 +73,14 @@ def read_redis_url(url: str) -> RedisUrl:
         },
         {name.removeprefix("sentinel_"): value for name, value in query.items() if name in _SENTINEL_LOGIN | _TLS},
     )
+
+
+def _split(url: str) -> SplitResult:
+    """RFC 3986, appendix B. Not `urlsplit`: newer Pythons' refuses a bracketed address that is not the only host."""
+    found = _PARTS.fullmatch(url)
+    assert found is not None  # it matches every text
+    scheme, netloc, path, query, fragment = found.groups("")
+    return SplitResult(scheme.lower(), netloc, path, query, fragment)
 
 
 def _unix(parts: SplitResult) -> RedisUrl:

@@ -87,7 +87,7 @@ BAD = {
     f"redis://:{SECRET}@h:65536": "host:port",
     f"redis://:{SECRET}@h:0": "host:port",
     f"redis://:{SECRET}@::1:7": "host:port",
-    f"redis://:{SECRET}@[::1": "malformed",
+    f"redis://:{SECRET}@[::1": "an IPv6 address in brackets",
     f"redis://:{SECRET}/{SECRET}@h": "percent-encoded",
     f"redis://:{SECRET}?{SECRET}@h": "percent-encoded",
     f"redis://:{SECRET}#{SECRET}@h": "percent-encoded",

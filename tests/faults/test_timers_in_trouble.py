@@ -129,5 +129,4 @@ async def test_an_answered_card_leaves_no_timer(town: Town, answer: str) -> None
     await scene.buyer.answer(card, answer)
     await scene.sees(scene.agent, card, {"agree": "agreed", "reject": "rejected"}[answer])
     await scene.settled_work()
-    await scene.settled_work()
     assert await redis.keys("timers:*") == []

@@ -114,5 +114,5 @@ class Scene:
 
     async def settled_work(self) -> None:
         """Wait until no gateway has anything left to do in the background."""
-        for gateway in self.town.gateways:
+        for gateway in self.town.gateways * 2:  # what was begun in the background begins more, once
             await gateway.house.parts.background.drain(5)
