@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
 import aiohttp
@@ -44,7 +44,8 @@ class ChatClient(Transcript):
     Use it as an async context manager, or `start` and `aclose`.
 
     `url` is the gateway's websocket (a sequence: tried in turn), `token` a token or a function that gives a fresh one.
-    `on_entry(conversation_id, entry)` and `on_event(frame)` are called in order, and may be coroutines.
+    `cursors` are those of an earlier client, to resume from. `on_entry(conversation_id, entry)` and `on_event(frame)`
+    are called in order, and may be coroutines.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ChatClient(Transcript):
         token: str | Callable[[], str],
         *,
         locale: str = "zh-CN",
+        cursors: Mapping[str, int] | None = None,
         on_entry: Callable[[str, Entry], Awaitable[None] | None] | None = None,
         on_event: Callable[[Frame], Awaitable[None] | None] | None = None,
         http: aiohttp.ClientSession | None = None,
@@ -60,6 +62,7 @@ class ChatClient(Transcript):
         patience: float = 30.0,
     ) -> None:
         super().__init__()
+        self.cursors.update(cursors or {})
         self._urls = [url] if isinstance(url, str) else url
         self._token = token
         self._locale = locale

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from bot.conversation import check_may_see
+from bot.conversation import check_may_see, conversation_id
 from bot.errors import CommandError
 from bot.flows.negotiation import Negotiation
 from bot.flows.reading import Reading
@@ -36,8 +36,8 @@ class Commands:
                 return await self._reading.quote(who, command, locale)
             case History():
                 return await self._reading.history(who, command, locale)
-        conversation = command.buyer_id if isinstance(command, Open) else command.conversation_id
-        async with session.lanes.setdefault(conversation, asyncio.Lock()):
+        lane = conversation_id(who.shop_id, command.buyer_id) if isinstance(command, Open) else command.conversation_id
+        async with session.lanes.setdefault(lane, asyncio.Lock()):
             return await self._change(who, command)
 
     async def _change(self, who: Participant, command: Open | Say | Propose | Answer | Withdraw | Transfer) -> Reply:

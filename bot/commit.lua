@@ -89,10 +89,12 @@ end
 if command ~= '' then
   local n = redis.call('HINCRBY', KEYS[3], '#', 1)
   redis.call('HSET', KEYS[3], command, n .. ' ' .. digest .. ' ' .. seq .. ' ' .. reply, '#' .. n, command)
-  local oldest = '#' .. (n - keep_replies)
-  local old = redis.call('HGET', KEYS[3], oldest)
-  if old then
-    redis.call('HDEL', KEYS[3], old, oldest)
+  local surplus = n - keep_replies
+  local old = redis.call('HGET', KEYS[3], '#' .. surplus)
+  while old do
+    redis.call('HDEL', KEYS[3], old, '#' .. surplus)
+    surplus = surplus - 1
+    old = redis.call('HGET', KEYS[3], '#' .. surplus)
   end
 end
 return {'ok', now, seq}

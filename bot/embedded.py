@@ -238,7 +238,7 @@ class Embedded:
 
     async def _until_loaded(self, process: subprocess.Popen[bytes]) -> None:
         heard = time.monotonic()
-        while (reply := await self._ping()) != b"+PONG\r\n":
+        while (reply := await self._ping()) != b"+PONG\r\n" and not reply.startswith(b"-NOAUTH"):
             if process.poll() is not None:
                 raise EmbeddedError(f"{self._binary} exited with {process.returncode}. {self._last_words()}")
             if reply:

@@ -182,12 +182,14 @@ class Fanout:
                 if not readable or page.last_seq - cursor > self._keep:
                     break
                 for entry in page.entries:
+                    await session.room()
                     self._send(session, conversation_id, entry)
                     cursor = entry.seq
                 if cursor >= page.last_seq:
                     session.cursors[conversation_id] = cursor
                     return
         page = await self._store.read_before(conversation_id, None, _FRESH_PAGE)
+        await session.room()
         if page.conversation is None:
             return
         rendered = render_page(page, audience_of(session.who), session.locale)

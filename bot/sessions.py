@@ -10,6 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from enum import IntEnum
+from weakref import WeakValueDictionary
 
 from aiohttp import ClientConnectionResetError, WSMsgType, web
 
@@ -32,6 +33,10 @@ class CloseCode(IntEnum):
     FLOOD = 4429
     TOO_SLOW = 4500
     BEHIND = 4503
+
+
+_ROOM_WITHIN = 5.0
+"""Seconds that a reader may take to make room while it is caught up."""
 
 
 class RateLimit:
@@ -76,7 +81,7 @@ class Session:
         """False until the welcome is sent: until then all live entries only set targets."""
         self.desk_news: list[bytes] = []
         """What the desk tells until then."""
-        self.lanes: dict[str, asyncio.Lock] = {}
+        self.lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.under_way: set[asyncio.Task[None]] = set()
         self.rate = RateLimit(settings.commands_per_second, settings.command_burst, asyncio.get_running_loop().time())
         self.refused_in_a_row = 0
@@ -91,16 +96,21 @@ class Session:
         self.closing: asyncio.Task[None] | None = None
 
     def send(self, frame: bytes) -> None:
-        """Queue a frame; a reader that is too far behind is closed instead."""
+        """Queue a frame; a reader that is too far behind before it is closed instead. One frame may be any size."""
         if self.closing is not None:
             return
-        self._queue.append(frame)
-        self._queued += len(frame)
         if self._queued > self._limit:
             self.close(CloseCode.TOO_SLOW, "too slow: resume with your cursors")
             return
+        self._queue.append(frame)
+        self._queued += len(frame)
         self._idle.clear()
         self._wake.set()
+
+    async def room(self) -> None:
+        """Wait, for some seconds at most, until there is room for much: so a long catch-up closes no honest reader."""
+        if self._queued > self._limit // 2:
+            await self.flushed(_ROOM_WITHIN)
 
     def send_entry(self, conversation_id: str, seq: int, frame: bytes) -> None:
         """Queue an entry, the next of its conversation."""
