@@ -1,7 +1,7 @@
 """Which conversations an agent has, and which nobody has: supersets, checked against the documents when read.
 
 Law: an index is written before the commit that needs it and lives in another slot, so it may name too many
-conversations and never too few.
+conversations and never too few; whoever reads it drops what has been elsewhere for a while.
 """
 
 import asyncio
@@ -36,7 +36,14 @@ class Desk:
         key = _key(shop_id, agent_id)
         ids = [id.decode() for id in await self._scripts.run(_INDEX, [key], ["members"])]
         loaded = await asyncio.gather(*[self._store.load(id) for id in ids])
-        return [one for one in loaded if one.conversation is not None and one.conversation.agent_id == agent_id]
+        members = {
+            id: one
+            for id, one in zip(ids, loaded, strict=True)
+            if one.conversation is not None and one.conversation.agent_id == agent_id
+        }
+        if gone := [id for id in ids if id not in members]:
+            await self._scripts.run(_INDEX, [key], ["drop", *gone])
+        return list(members.values())
 
 
 def _key(shop_id: str, agent_id: str | None) -> str:

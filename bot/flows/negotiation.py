@@ -40,13 +40,17 @@ class Negotiation:
         parts = self._parts
         reading = asyncio.create_task(self._order(who, command))
         reading.add_done_callback(lambda task: task.cancelled() or task.exception())
-        loaded = await parts.load(command.conversation_id, command_id, orders=(command.order_id,))
+        proposal_id = command_id.id.replace("-", "")
+        loaded = await parts.load(
+            command.conversation_id, command_id, orders=(command.order_id,), proposals=(proposal_id,)
+        )
         if loaded.reply:
             return loaded.reply
+        if loaded.proposals[1] is not None:  # a repeat so late that its reply is no longer kept
+            raise CommandError("id_reused")
         conversation = check_current_agent(who, loaded.conversation)
         await self._check_not_held(loaded)
         order = await reading
-        proposal_id = command_id.id.replace("-", "")
         deadline = loaded.now + parts.settings.answer_window
         expiry = expiry_of(command.conversation_id, proposal_id)
         products, currency, _ = await asyncio.gather(

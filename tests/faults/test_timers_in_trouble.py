@@ -8,7 +8,6 @@ import pytest
 
 from bot.client import Frame
 from cards.model import from_ms
-from tests.flows.line import Line
 from tests.flows.scene import Scene
 from tests.flows.town import Town
 
@@ -100,23 +99,6 @@ async def test_a_lost_deadlines_timer_is_armed_again(town: Town) -> None:
     card = await scene.propose()
     await lose_timers(town)
     await timed_out_once(scene, card)
-
-
-async def test_a_lost_retry_is_armed_again(town: Town) -> None:
-    """Consent that nobody carries out any more is found, and carried out.
-
-    Seen to fail with the reconciler stopped: it stayed `applying`.
-    """
-    line, soon = Line(), timedelta(milliseconds=100)
-    scene = await town.scene(orders=line.to, retry_after=timedelta(seconds=1), reconcile=soon)
-    card = await scene.propose()
-    line.away = True
-    await scene.buyer.answer(card, "agree")
-    await scene.settled_work()
-    await lose_timers(town)
-    line.away = False
-    await scene.sees(scene.agent, card, "agreed")
-    assert scene.outcomes(scene.agent, card) == ["agreed"]
 
 
 @pytest.mark.parametrize("answer", ["agree", "reject"])

@@ -123,7 +123,7 @@ async def test_what_nobody_can_read_is_said_and_the_session_goes_on(town: Town, 
 async def test_a_session_lives_as_long_as_its_token(town: Town) -> None:
     """Of two that are let in for a second or two, one refreshes its token, and only the other is closed."""
     gateway = await town.gateway()
-    short = town.token(Role.BUYER, "lin-wan", lasts=timedelta(seconds=1.5))
+    short = town.token(Role.BUYER, "lin-wan", lasts=timedelta(seconds=2))
     refreshed = await town.stack.enter_async_context(ChatClient(gateway.url, short, patience=10))
     left = await town.socket(short)
     before = (await left.receive_json(timeout=5))["expires_ms"]

@@ -185,7 +185,7 @@ class TestRefresh:
         self, town: Town, gateway: Gateway
     ) -> None:
         """Seen to fail without the watch, and (the second) with a watch that keeps the first token's end."""
-        soon = datetime.now(UTC) + timedelta(seconds=1)
+        soon = datetime.now(UTC) + timedelta(seconds=2)
         who = Participant(role=Role.BUYER, id="lin-wan", shop_id="nanshan", name="林晚", expires=soon)
         token = Tokens(SECRET).sign(who)
         one, other = [await introduced(town, Role.BUYER, "lin-wan", token=token) for _ in range(2)]
