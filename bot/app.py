@@ -87,10 +87,10 @@ class House:
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(self.connector.aclose)
                 stack.push_async_callback(self.fanout.aclose)
-                for work in (self.subscriber.run(), self.events.run(), self.reconciler.run()):
-                    task = asyncio.create_task(work)
-                    stack.push_async_callback(_stop, task)
+                stack.push_async_callback(_stop, asyncio.create_task(self.subscriber.run()))
                 stack.push_async_callback(self.parts.background.drain, self.settings.drain.total_seconds())
+                for work in (self.events.run(), self.reconciler.run()):
+                    stack.push_async_callback(_stop, asyncio.create_task(work))
                 await stack.enter_async_context(self.watcher)
                 await stack.enter_async_context(self.alarms)
                 yield

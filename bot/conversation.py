@@ -47,14 +47,16 @@ def buyer_of(conversation_id: str) -> str:
     return conversation_id.partition(".")[2]
 
 
-def check_may_see(who: Participant, conversation_id: str) -> None:
-    """A buyer sees only their own conversation, an agent only their shop's.
-
-    Raises CommandError `unknown_conversation`: whether another's exists is nobody's business.
-    """
+def may_see(who: Participant, conversation_id: str) -> bool:
+    """A buyer sees only their own conversation, an agent only their shop's."""
     shop_id, _, buyer_id = conversation_id.partition(".")
     mine = shop_id == who.shop_id and bool(buyer_id)
-    if not mine or (who.role is Role.BUYER and buyer_id != who.id) or who.role is Role.SERVICE:
+    return mine and (who.role is Role.AGENT or (who.role is Role.BUYER and buyer_id == who.id))
+
+
+def check_may_see(who: Participant, conversation_id: str) -> None:
+    """Raises CommandError `unknown_conversation`: whether another's exists is nobody's business."""
+    if not may_see(who, conversation_id):
         raise CommandError("unknown_conversation", conversation_id=conversation_id)
 
 

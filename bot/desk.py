@@ -4,8 +4,6 @@ Law: an index is written before the commit that needs it and lives in another sl
 conversations and never too few; whoever reads it drops what has been elsewhere for a while.
 """
 
-import asyncio
-
 from bot.conversation import Conversation
 from bot.store import Loaded, Store
 from scheduler.script import Script, Scripts
@@ -35,7 +33,7 @@ class Desk:
     async def _members(self, shop_id: str, agent_id: str | None) -> list[Loaded]:
         key = _key(shop_id, agent_id)
         ids = [id.decode() for id in await self._scripts.run(_INDEX, [key], ["members"])]
-        loaded = await asyncio.gather(*[self._store.load(id) for id in ids])
+        loaded = await self._store.load_many(ids)
         members = {
             id: one
             for id, one in zip(ids, loaded, strict=True)

@@ -7,7 +7,7 @@ the log, which is the truth.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _PAGE = 200
 _FRESH_PAGE = 50
+_READS = 64
+"""Sessions that read logs at once: thousands that come back together must not crowd out the commands."""
 
 
 class Fanout:
@@ -40,6 +42,7 @@ class Fanout:
         self._desk = desk
         self._sessions: defaultdict[str, set[Session]] = defaultdict(set)
         self._catching: set[asyncio.Task[None]] = set()
+        self._reads = asyncio.Semaphore(_READS)
         self._subscriber: Subscriber | None = None
 
     def attach(self, subscriber: Subscriber) -> None:
@@ -107,6 +110,8 @@ class Fanout:
         for session in self.sessions:
             if session.ready:
                 self._start(self._resync(session))
+            else:
+                session.missed = True
         for channel in self._sessions:
             if channel.startswith("desk:"):
                 self._start(self._resync_desk(channel))
@@ -114,9 +119,11 @@ class Fanout:
     async def _resync(self, session: Session) -> None:
         """What it has now, and what it had before: a conversation may have been given away meanwhile."""
         try:
-            mine = await self.conversations_of(session.who)
-            before = session.cursors.keys() - {loaded.conversation.id for loaded in mine if loaded.conversation}
-            for loaded in mine + await asyncio.gather(*[self._store.load(id) for id in before]):
+            async with self._reads:
+                mine = await self.conversations_of(session.who)
+                before = session.cursors.keys() - {loaded.conversation.id for loaded in mine if loaded.conversation}
+                mine += await self._store.load_many(list(before))
+            for loaded in mine:
                 if loaded.conversation and loaded.seq > session.cursors.get(loaded.conversation.id, 0):
                     self._behind(session, loaded.conversation.id, loaded.seq)
         except RedisError as error:
@@ -138,12 +145,20 @@ class Fanout:
         loaded = await self._store.load(f"{who.shop_id}.{who.id}")
         return [loaded] if loaded.conversation else []
 
-    def release(self, session: Session) -> None:
-        """The welcome was sent: what came in the meantime is caught up, and from now on entries go out live."""
+    async def resume(self, session: Session, cursors: Mapping[str, int]) -> None:
+        """The welcome was sent: send what is missing since these cursors, then let live entries through."""
+        for conversation_id, cursor in cursors.items():
+            await self._send_missing(session, conversation_id, cursor)
+        self._release(session)
+
+    def _release(self, session: Session) -> None:
+        """What came in the meantime is caught up, and from now on entries go out live."""
         session.ready = True
         for frame in session.desk_news:
             session.send(frame)
         session.desk_news.clear()
+        if session.missed:
+            self._start(self._resync(session))
         behind, session.targets = session.targets, {}
         for conversation_id, seq in behind.items():
             if seq > session.cursors.get(conversation_id, 0):
@@ -163,9 +178,9 @@ class Fanout:
     async def _catch_up(self, session: Session, conversation_id: str) -> None:
         try:
             while (cursor := session.cursors.get(conversation_id)) is None or cursor < session.targets[conversation_id]:
-                if session.closing is not None:
+                if session.over:
                     return
-                await self.send_missing(session, conversation_id, cursor)
+                await self._send_missing(session, conversation_id, cursor)
                 if session.cursors.get(conversation_id) == cursor:
                     return  # the log is shorter than what was published: a failover lost its end
         except (RedisError, CommandError) as error:
@@ -173,22 +188,26 @@ class Fanout:
         finally:
             del session.targets[conversation_id]
 
-    async def send_missing(self, session: Session, conversation_id: str, cursor: int | None) -> None:
+    async def _send_missing(self, session: Session, conversation_id: str, cursor: int | None) -> None:
         """What the log has after `cursor`, entry by entry; a fresh page where that is too much, too old, or unknown."""
         if cursor is not None:
             while True:
-                page = await self._store.read_after(conversation_id, cursor, _PAGE)
+                async with self._reads:
+                    page = await self._store.read_after(conversation_id, cursor, _PAGE)
                 readable = page.first_seq <= cursor + 1 and cursor <= page.last_seq
                 if not readable or page.last_seq - cursor > self._keep:
                     break
                 for entry in page.entries:
                     await session.room()
+                    if session.over:
+                        return
                     self._send(session, conversation_id, entry)
                     cursor = entry.seq
                 if cursor >= page.last_seq:
                     session.cursors[conversation_id] = cursor
                     return
-        page = await self._store.read_before(conversation_id, None, _FRESH_PAGE)
+        async with self._reads:
+            page = await self._store.read_before(conversation_id, None, _FRESH_PAGE)
         await session.room()
         if page.conversation is None:
             return

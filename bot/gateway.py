@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from bot.auth import Tokens
 from bot.commands import Commands
-from bot.conversation import check_may_see, conversation_id
+from bot.conversation import conversation_id, may_see
 from bot.desk import Desk
 from bot.directory import Directory
 from bot.entry import render_conversation
@@ -127,6 +127,7 @@ class Gateway:
             async with asyncio.timeout(_WELCOME_WITHIN):
                 await self._fanout.join(session)
                 await self._welcome(session)
+            await self._fanout.resume(session, self._behind(session))
             async for message in ws:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     self._receive(session, message.data)
@@ -143,7 +144,7 @@ class Gateway:
 
     async def _welcome(self, session: Session) -> None:
         """Subscribed already: read what there is, say it, then let live entries through from there."""
-        who, asked = session.who, session.asked
+        who = session.who
         waiting: list[Loaded]
         if who.role is Role.AGENT:
             mine, waiting = await asyncio.gather(self._fanout.conversations_of(who), self._desk.waiting(who.shop_id))
@@ -168,11 +169,12 @@ class Gateway:
         for loaded in mine:
             if loaded.conversation:
                 session.cursors[loaded.conversation.id] = loaded.seq
-        for asked_id, seq in asked.items():
-            with contextlib.suppress(CommandError):
-                check_may_see(who, asked_id)
-                await self._fanout.send_missing(session, asked_id, seq)
-        self._fanout.release(session)
+
+    @staticmethod
+    def _behind(session: Session) -> dict[str, int]:
+        """The cursors of the hello that something may be missing after."""
+        asked = session.asked.items()
+        return {id: seq for id, seq in asked if session.cursors.get(id) != seq and may_see(session.who, id)}
 
     async def _remember(self, who: Participant) -> None:
         role: Literal["agent", "buyer"] = "agent" if who.role is Role.AGENT else "buyer"

@@ -18,8 +18,7 @@ from redis.exceptions import RedisError
 from bot.flows.deciding import Parts
 from bot.flows.negotiation import Negotiation
 from bot.flows.timer_ids import expiry_of, retry_of
-from bot.orders.base import OrderSystemAway
-from cards.proposal import State
+from cards.proposal import Proposal, State
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +45,12 @@ class Reconciler:
                 repaired = await self.look()
                 if repaired:
                     log.warning("reconciled %d open proposals whose timers were gone", repaired)
-            except (RedisError, OSError, OrderSystemAway) as error:
+            except (RedisError, OSError) as error:
                 log.warning("reconciling broke off, and begins anew later: %s", error)
             await asyncio.sleep(pause * random.uniform(0.5, 1))
 
     async def look(self) -> int:
-        """Look at every open proposal once; how many had lost a timer. Raises RedisError, OrderSystemAway."""
+        """Look at every open proposal once; how many had lost a timer. Raises RedisError."""
         return sum([await self._check(conversation_id, order_id) async for conversation_id, order_id in self._holds()])
 
     async def _holds(self) -> AsyncIterator[tuple[str, str]]:
@@ -77,8 +76,17 @@ class Reconciler:
             timer, due = retry_of(proposal), self._parts.clock.now() + settings.retry_after
         else:
             timer, due = expiry_of(conversation_id, proposal.id), proposal.deadline
-            await self._negotiation.verify(proposal)
-        if await timers.due_of(timer) is not None:
-            return False
-        await timers.arm(timer, due)
-        return True
+        lost = await timers.due_of(timer) is None
+        if lost:
+            await timers.arm(timer, due)
+        if proposal.state is State.PENDING:
+            await self._verify(proposal)
+        return lost
+
+    async def _verify(self, proposal: Proposal) -> None:
+        """An order system that is away, or what else is wrong with one order, keeps nobody from looking at the next."""
+        try:
+            async with asyncio.timeout(self._parts.settings.order_system_timeout.total_seconds()):
+                await self._negotiation.verify(proposal)
+        except Exception as error:
+            log.warning("order %s could not be looked at: %s", proposal.order_id, error or type(error).__name__)

@@ -93,11 +93,19 @@ class Session:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._ended = False
         self.closing: asyncio.Task[None] | None = None
+        self.missed = False
+        """Whether the process was deaf for a while before this session was ready."""
+
+    @property
+    def over(self) -> bool:
+        """Nothing more can be sent."""
+        return self._ended or self.closing is not None
 
     def send(self, frame: bytes) -> None:
         """Queue a frame; a reader that is too far behind before it is closed instead. One frame may be any size."""
-        if self.closing is not None:
+        if self.over:
             return
         if self._queued > self._limit:
             self.close(CloseCode.TOO_SLOW, "too slow: resume with your cursors")
@@ -119,7 +127,7 @@ class Session:
 
     async def write(self) -> None:
         """Send what is queued, until cancelled or the socket is gone."""
-        with contextlib.suppress(ClientConnectionResetError, ConnectionError):
+        try:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
@@ -128,6 +136,11 @@ class Session:
                     await self._ws.send_frame(frame, WSMsgType.TEXT)
                     self._queued -= len(frame)
                 self._idle.set()
+        except (ClientConnectionResetError, ConnectionError):
+            pass
+        finally:
+            self._ended = True
+            self._forget_queue()
 
     async def flushed(self, limit: float) -> None:
         """Wait until everything queued was sent, `limit` seconds at most."""
@@ -135,13 +148,19 @@ class Session:
             async with asyncio.timeout(limit):
                 await self._idle.wait()
 
+    def _forget_queue(self) -> None:
+        """Whoever waits for room or for the end of the queue need not wait any longer."""
+        self._queue.clear()
+        self._queued = 0
+        self._idle.set()
+
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the socket, without waiting for a reader that does not read."""
         if self.closing is None:
             self.closing = asyncio.create_task(self._close(code, reason), name="session-close")
 
     async def _close(self, code: CloseCode, reason: str) -> None:
-        self._queue.clear()
+        self._forget_queue()
         with contextlib.suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(_GRACE):
                 await self._ws.close(code=code, message=reason.encode(), drain=False)

@@ -3,6 +3,7 @@
 Law: every commit names the versions its decision was made on, so of two that race one gets `Stale` and decides again.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ _COMMIT = Script.beside(__file__, "commit")
 _READ_LOG = Script.beside(__file__, "read_log")
 _ADD_LATE = Script.beside(__file__, "add_late")
 _READ_LATE = Script.beside(__file__, "read_late")
+
+
+_BATCH = 200
 
 
 class Stale(Exception):
@@ -82,6 +86,7 @@ class Committed:
 
     reply: Reply
     now: datetime | None = None
+    """Of a new decision the instant it was written, on the server's clock."""
     repeated: bool = False
 
 
@@ -141,6 +146,13 @@ class Store:
             reply=_known_reply(command, known) if command and known else None,
             proposals=tuple(Proposal.model_validate_json(body) if body else None for _, _, body in documents),
         )
+
+    async def load_many(self, conversation_ids: Sequence[str]) -> list[Loaded]:
+        """Just the conversations, a few hundred at a time, so that nobody else has to wait for all of them."""
+        loaded: list[Loaded] = []
+        for start in range(0, len(conversation_ids), _BATCH):
+            loaded += await asyncio.gather(*[self.load(id) for id in conversation_ids[start : start + _BATCH]])
+        return loaded
 
     async def commit(self, commit: Commit) -> Committed:
         """Write the decision. Raises Stale, CommandError `id_reused`, or RedisError with its fate unknown."""

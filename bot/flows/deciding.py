@@ -1,6 +1,7 @@
 """What every flow stands on: the parts of the house it needs, and deciding again when a commit was stale."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -37,15 +38,17 @@ class Background:
         try:
             await work
         except Exception:
-            log.warning("%s failed; it will be tried again by its timer or event", what, exc_info=True)
+            log.warning("%s failed; a timer, an event or the reconciler will make up for it", what, exc_info=True)
 
     async def drain(self, limit: float) -> None:
-        """Wait for all of it, `limit` seconds at most; the rest is cancelled."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=limit)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        """Wait for all of it, and what it begins, `limit` seconds at most; the rest is cancelled."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)

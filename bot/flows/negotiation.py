@@ -45,6 +45,8 @@ class Negotiation:
             command.conversation_id, command_id, orders=(command.order_id,), proposals=(proposal_id,)
         )
         if loaded.reply:
+            if (mine := loaded.proposals[1]) and mine.state is State.PENDING:  # it may have been sent without a look
+                parts.background.start(self.verify(mine), "reading the order once more")
             return loaded.reply
         if loaded.proposals[1] is not None:  # a repeat so late that its reply is no longer kept
             raise CommandError("id_reused")

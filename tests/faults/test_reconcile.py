@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from bot.flows.timer_ids import expiry_of, retry_of
+from bot.orders.base import OrderSystemAway
 from cards.model import from_ms
 from cards.proposal import State
 from tests.flows.town import Town
@@ -63,3 +64,20 @@ async def test_a_consent_whose_retry_was_lost_is_carried_out(town: Town) -> None
 
 async def _deaf(event: object) -> None:
     """Nobody hears it."""
+
+
+async def test_a_lost_timer_is_armed_though_the_order_system_is_away(town: Town) -> None:
+    """Seen to fail when the order is looked at first."""
+    scene = await town.scene()
+    card = await scene.propose()
+    house = town.gateways[0].house
+    expiry = expiry_of(scene.conversation_id, card["proposal_id"])
+    await scene.settled_work()
+    await house.timers.disarm(expiry)
+    house.negotiation.verify = _away
+    assert await house.reconciler.look() == 1
+    assert await house.timers.due_of(expiry) == from_ms(card["deadline_ms"])
+
+
+async def _away(proposal: object) -> None:
+    raise OrderSystemAway("gone fishing")

@@ -103,3 +103,17 @@ async def test_who_does_not_read_holds_up_no_drain(town: Town) -> None:
         await gateway.stop()
     assert time.monotonic() - began < 5
     town.gateways.remove(gateway)
+
+
+async def test_a_reader_who_leaves_in_the_middle_of_a_catch_up_leaves_no_task(scene: Scene) -> None:
+    """Seen to fail with a catch-up that waits for room though nobody makes any: it went on entry by entry, for long."""
+    slow, session = await unread(scene)
+    fanout = scene.town.gateways[1].house.fanout
+    for _ in range(100):
+        await scene.agent.say(scene.conversation_id, TEXT)
+    session.cursors[scene.conversation_id] = 0
+    fanout._behind(session, scene.conversation_id, await scene.last_seq())
+    await slow.close()
+    async with asyncio.timeout(8):
+        while fanout._catching:
+            await asyncio.sleep(0.01)

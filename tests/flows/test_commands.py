@@ -158,3 +158,26 @@ async def test_who_is_not_let_in(town: Town) -> None:
     ):
         with pytest.raises(Refused):
             await ChatClient(gateway.url, token, patience=5).start()
+
+
+async def test_a_repeated_propose_looks_at_the_order_again(town: Town) -> None:
+    """The first was committed, and its process died before its second look at an order that had moved meanwhile.
+
+    Seen to fail with a repeat that only gets its reply: the card stayed live.
+    """
+    scene = await town.scene(events=False)
+    for gateway in town.gateways:
+        gateway.house.negotiation.verify = _blind
+    command_id = str(uuid.uuid4())
+    wish = {"conversation_id": scene.conversation_id, "order_id": scene.order_id("paid")}
+    changes = [{"line_id": "1", "to_sku": "white-s"}]
+    sent = await scene.agent.command("propose", command_id=command_id, changes=changes, **wish)
+    await scene.shop.move(town.shop_id, scene.order_id("paid"), "refund")
+    for gateway in town.gateways:
+        del gateway.house.negotiation.verify
+    assert await scene.agent.command("propose", command_id=command_id, changes=changes, **wish) == sent
+    await scene.sees(scene.agent, sent, "invalid")
+
+
+async def _blind(proposal: object) -> None:
+    """No second look."""

@@ -181,3 +181,27 @@ async def test_messages_that_were_not_published_are_read_from_the_log(scene: Sce
     seq = await scene.caught_up()
     assert [entry["seq"] for entry in scene.log(scene.buyer)] == list(range(1, seq + 1))
     assert seq == lost + 2
+
+
+async def test_a_deaf_spell_that_falls_into_a_welcome(scene: Scene) -> None:
+    """What was committed between the reading of the welcome and its end, unheard, is read as well.
+
+    Seen to fail with `Fanout.restored` looking only at sessions that are ready: nothing was shown until the next entry.
+    """
+    gateway = scene.town.gateways[1]
+    fanout, welcomed, go_on = gateway.house.fanout, asyncio.Event(), asyncio.Event()
+    resume = fanout.resume
+
+    async def wait_and_resume(*args: Any) -> None:
+        welcomed.set()
+        await go_on.wait()
+        await resume(*args)
+
+    fanout.resume = wait_and_resume  # type: ignore[method-assign]
+    late = await scene.town.buyer(on=gateway)
+    await welcomed.wait()
+    async with DeafSpell(gateway, scene):
+        await scene.agent.say(scene.conversation_id, "在吗")
+    await scene.caught_up(scene.buyer)
+    go_on.set()
+    await scene.caught_up(late)
