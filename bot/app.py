@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from datetime import datetime
 
@@ -27,15 +26,13 @@ from bot.orders.base import OrderEvent, OrderSystem
 from bot.orders.events import ShopEvents
 from bot.orders.shop import Shop
 from bot.reconcile import Reconciler
-from bot.redis import Connector, connect
+from bot.redis import Connector
 from bot.settings import Settings
 from bot.store import Store
 from bot.subscriber import Subscriber
 from scheduler.alarms import Alarms
 from scheduler.timers import Timers
 from scheduler.watcher import Watcher
-
-log = logging.getLogger(__name__)
 
 
 class House:
@@ -83,19 +80,16 @@ class House:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Hear, watch and consume while inside; then stop in the opposite order, and finish what was begun."""
-        try:
-            async with contextlib.AsyncExitStack() as stack:
-                stack.push_async_callback(self.connector.aclose)
-                stack.push_async_callback(self.fanout.aclose)
-                stack.push_async_callback(_stop, asyncio.create_task(self.subscriber.run()))
-                stack.push_async_callback(self.parts.background.drain, self.settings.drain.total_seconds())
-                for work in (self.events.run(), self.reconciler.run()):
-                    stack.push_async_callback(_stop, asyncio.create_task(work))
-                await stack.enter_async_context(self.watcher)
-                await stack.enter_async_context(self.alarms)
-                yield
-        finally:
-            log.debug("stopped")
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self.connector.aclose)
+            stack.push_async_callback(self.fanout.aclose)
+            stack.push_async_callback(_stop, asyncio.create_task(self.subscriber.run()))
+            stack.push_async_callback(self.parts.background.drain, self.settings.drain.total_seconds())
+            for work in (self.events.run(), self.reconciler.run()):
+                stack.push_async_callback(_stop, asyncio.create_task(work))
+            await stack.enter_async_context(self.watcher)
+            await stack.enter_async_context(self.alarms)
+            yield
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
@@ -135,8 +129,3 @@ def make_app(house: House) -> web.Application:
 
 def _not_ready(why: str) -> web.Response:
     return web.json_response({"status": "not ready", "why": why}, status=503)
-
-
-def make_house(settings: Settings, orders: OrderSystem | None = None) -> House:
-    """The house on `settings.redis_url`. Raises BadRedisUrl."""
-    return House(settings, connect(settings.redis_url), orders)

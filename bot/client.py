@@ -207,12 +207,6 @@ class ChatClient(Transcript):
         finally:
             self._pending.pop(command_id, None)
 
-    async def send_raw(self, text: str) -> None:
-        """Send any text as a frame; for trying what a gateway makes of it."""
-        await self.connected()
-        assert self._ws is not None
-        await self._ws.send_str(text)
-
     async def wait_for(self, found: Callable[[], Any], limit: float | None = None) -> Any:
         """What `found` gives as soon as it is true, looked at after every frame. Raises TimeoutError."""
         async with asyncio.timeout(limit or self._patience):

@@ -2,22 +2,20 @@
 
 from typing import Any
 
-from cards.proposal import Proposal
 from cards.texts import Locale, Texts
 
 TEXTS = Texts("bot")
 
 
 class CommandError(Exception):
-    """A command that is answered with an error: nothing was changed, unless `card` says what was.
+    """A command that is answered with an error: nothing was changed.
 
     `code` has texts in locales/*.json; `params` fill them in and go along on the wire.
     """
 
-    def __init__(self, code: str, *, proposal: Proposal | None = None, **params: Any) -> None:
+    def __init__(self, code: str, **params: Any) -> None:
         super().__init__(code)
         self.code = code
-        self.proposal = proposal
         self.params = params
 
 
