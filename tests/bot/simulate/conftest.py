@@ -12,8 +12,9 @@ import pytest
 from aiohttp import web
 
 from bot.__main__ import app
-from bot.app import make_app, make_house
+from bot.app import House, make_app
 from bot.cli.failure import exit_status
+from bot.redis import connect
 from bot.settings import Settings
 from bot.shopfile import DEMO, load
 
@@ -35,7 +36,7 @@ class GatewayThread:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        house = make_house(self._settings)
+        house = House(self._settings, connect(self._settings.redis_url))
         runner = web.AppRunner(make_app(house), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
