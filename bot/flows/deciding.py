@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 from bot.clock import ServerClock
 from bot.errors import CommandError
-from bot.orders.base import OrderSystem
+from bot.orders.base import OrderSystem, UnknownOrder
 from bot.settings import Settings
 from bot.store import CommandId, Loaded, Stale, Store
+from cards.errors import Refusal
+from cards.order import Order
 from scheduler.timers import Timers
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,15 @@ class Parts:
         loaded = await self.store.load(conversation_id, command, orders=orders, proposals=proposals)
         self.clock.heard(loaded.now)
         return loaded
+
+    async def order_in(self, conversation_id: str, order_id: str) -> Order:
+        """An order of this conversation's buyer. Raises Refusal `unknown_order`, also for somebody else's."""
+        shop_id, _, buyer_id = conversation_id.partition(".")
+        with contextlib.suppress(UnknownOrder):
+            order = await self.orders.order(shop_id, order_id)
+            if order.buyer_id == buyer_id:
+                return order
+        raise Refusal("unknown_order", {"order_id": order_id})
 
 
 async def decide(attempt: Callable[[], Awaitable[T]]) -> T:

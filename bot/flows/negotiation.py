@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from bot.conversation import buyer_of, check_current_agent
+from bot.conversation import check_current_agent
 from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.flows.applying import Applying
@@ -38,7 +38,7 @@ class Negotiation:
 
     async def _propose(self, who: Participant, command: Propose, command_id: CommandId) -> Reply:
         parts = self._parts
-        reading = asyncio.create_task(self._order(who, command))
+        reading = asyncio.create_task(parts.order_in(command.conversation_id, command.order_id))
         reading.add_done_callback(lambda task: task.cancelled() or task.exception())
         proposal_id = command_id.id.replace("-", "")
         loaded = await parts.load(
@@ -53,6 +53,8 @@ class Negotiation:
         conversation = check_current_agent(who, loaded.conversation)
         await self._check_not_held(loaded)
         order = await reading
+        if refusal := order_refusal(order):
+            raise refusal
         deadline = loaded.now + parts.settings.answer_window
         expiry = expiry_of(command.conversation_id, proposal_id)
         products, currency, _ = await asyncio.gather(
@@ -88,17 +90,6 @@ class Negotiation:
         if not committed.repeated:
             parts.background.start(self.verify(proposal), "reading the order once more")
         return committed.reply
-
-    async def _order(self, who: Participant, command: Propose) -> Order:
-        try:
-            order = await self._parts.orders.order(who.shop_id, command.order_id)
-        except UnknownOrder:
-            raise Refusal("unknown_order", {"order_id": command.order_id}) from None
-        if order.buyer_id != buyer_of(command.conversation_id):
-            raise Refusal("unknown_order", {"order_id": command.order_id})
-        if refusal := order_refusal(order):
-            raise refusal
-        return order
 
     async def _check_not_held(self, loaded: Loaded) -> None:
         """R8; a card whose deadline has passed holds nothing up: it is settled first (R10)."""

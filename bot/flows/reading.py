@@ -9,11 +9,10 @@ from bot.entry import read_entry, render_conversation, render_entry
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import History, Orders, Quote
-from bot.orders.base import UnknownOrder, read_products
+from bot.orders.base import read_products
 from bot.participant import Participant, Role
 from bot.store import LogPage
 from cards.card import Audience, render, render_order, render_quote
-from cards.errors import Refusal
 from cards.order import Order
 from cards.rules import quote
 from cards.texts import Locale
@@ -49,7 +48,7 @@ class Reading:
         """For every line and SKU of an order: allowed, or the exact refusal. Raises Refusal, CommandError."""
         loaded, order, currency = await asyncio.gather(
             self._parts.load(command.conversation_id, orders=(command.order_id,)),
-            self._order(who.shop_id, command),
+            self._parts.order_in(command.conversation_id, command.order_id),
             self._parts.orders.currency(who.shop_id),
         )
         check_current_agent(who, loaded.conversation)
@@ -59,15 +58,6 @@ class Reading:
             "quote": render_quote(quote(order, products), locale, currency),
             "card": render(held, "agent", locale) if held else None,
         }
-
-    async def _order(self, shop_id: str, command: Quote) -> Order:
-        try:
-            order = await self._parts.orders.order(shop_id, command.order_id)
-        except UnknownOrder:
-            raise Refusal("unknown_order", {"order_id": command.order_id}) from None
-        if order.buyer_id != buyer_of(command.conversation_id):
-            raise Refusal("unknown_order", {"order_id": command.order_id})
-        return order
 
     async def history(self, who: Participant, command: History, locale: Locale) -> dict[str, Any]:
         """A page of the log in rising order, as this reader sees it. Raises CommandError `unknown_conversation`."""

@@ -1,4 +1,4 @@
-"""The order-system port: whoever owns the orders answers these four calls.
+"""The order-system port: whoever owns the orders answers these five calls.
 
 Law: the first result of a change id, refusals included, is kept with the order and given again whatever came later. So
 a retry, a late first attempt, or a change that was undone meanwhile can do no harm.
