@@ -10,21 +10,33 @@ from redis.exceptions import RedisError
 
 from bot.auth import Tokens
 from bot.clock import ServerClock
-from bot.commands import Commands
-from bot.desk import Desk
+from bot.commands import Commands, Flows
+from bot.desk.inboxes import Inboxes
+from bot.desk.places import Desk
+from bot.desk.presence import News, Presence
 from bot.directory import Directory
 from bot.errors import CommandError
 from bot.fanout import Fanout
 from bot.flows.applying import Applying
+from bot.flows.assignment import Assignment
 from bot.flows.deciding import Parts
+from bot.flows.listing import Listing
+from bot.flows.missed import Missed
 from bot.flows.negotiation import Negotiation
+from bot.flows.quick_replying import QuickReplying
 from bot.flows.reading import Reading
+from bot.flows.reminding import Reminding
+from bot.flows.reply_clock import ReplyClock
+from bot.flows.supervising import Supervising
 from bot.flows.talk import Talk
 from bot.flows.timer_ids import read_timer_id
 from bot.gateway import Gateway
 from bot.orders.base import OrderEvent, OrderSystem
 from bot.orders.events import ShopEvents
 from bot.orders.shop import Shop
+from bot.proposal_index import ProposalIndex
+from bot.quick_replies import QuickReplyBook
+from bot.reception import Reception
 from bot.reconcile import Reconciler
 from bot.redis import Connector
 from bot.settings import Settings
@@ -48,26 +60,56 @@ class House:
         self.timers = Timers(scripts)
         self.directory = Directory(scripts)
         self.parts = Parts(self.store, orders or self.shop, self.timers, ServerClock(), settings)
+        self.desk = Desk(scripts, settings.agent_limit)
+        self.inboxes = Inboxes(self.desk, self.store)
+        self.presence = Presence(
+            scripts, lease=settings.presence_lease, grace=settings.agent_grace, on_news=self.desk_news
+        )
+        index = ProposalIndex(scripts)
+        self.reply_clock = ReplyClock(self.parts)
         self.applying = Applying(self.parts)
-        self.negotiation = Negotiation(self.parts, self.applying)
-        self.desk = Desk(scripts, self.store)
-        self.fanout = Fanout(self.parts, self.desk)
+        reminding = Reminding(self.parts, self.applying)
+        self.negotiation = Negotiation(self.parts, self.applying, reminding, index)
+        self.assignment = Assignment(
+            self.parts, self.desk, self.inboxes, self.presence, self.directory, self.reply_clock
+        )
+        listing = Listing(self.parts, self.inboxes, self.presence, self.directory)
+        missed = Missed(self.parts, self.desk, self.inboxes, self.presence)
+        flows = Flows(
+            assignment=self.assignment,
+            talk=Talk(self.parts, self.assignment, self.reply_clock),
+            negotiation=self.negotiation,
+            reminding=reminding,
+            reading=Reading(self.parts),
+            listing=listing,
+            missed=missed,
+            supervising=Supervising(self.parts, index),
+            quick_replies=QuickReplying(self.parts, QuickReplyBook(scripts)),
+        )
+        self.fanout = Fanout(self.parts, listing)
         self.subscriber = Subscriber(connector.subscriber, scripts, self.fanout.heard, self.fanout.restored)
         self.fanout.attach(self.subscriber)
-        commands = Commands(Talk(self.parts, self.desk, self.directory), self.negotiation, Reading(self.parts))
-        self.gateway = Gateway(self.parts, commands, self.fanout, self.desk, self.directory, self.tokens)
+        reception = Reception(self.parts, self.presence, listing, missed, self.directory)
+        self.gateway = Gateway(self.parts, Commands(flows), self.fanout, reception, self.tokens)
         self.watcher = Watcher(self.timers, self.timer_fired)
         self.alarms = Alarms(self.watcher, connector.primaries, db=connector.db)
-        self.reconciler = Reconciler(self.parts, self.negotiation, connector.primaries)
+        self.reconciler = Reconciler(self.parts, self.negotiation, index, connector.primaries)
         self.events = ShopEvents(connector.client, self.order_event)
 
     async def timer_fired(self, timer_id: str, due: datetime) -> None:
-        """A deadline, or the time to ask the order system again."""
+        """A deadline, the time to ask the order system again, or a buyer who waits for a reply."""
         kind, conversation_id, proposal_id = read_timer_id(timer_id)
-        if kind == "expire":
-            await self.negotiation.expire(conversation_id, proposal_id)
-        else:
-            await self.applying.retry(conversation_id, proposal_id)
+        match kind:
+            case "expire":
+                await self.negotiation.expire(conversation_id, proposal_id)
+            case "apply":
+                await self.applying.retry(conversation_id, proposal_id)
+            case "reply":
+                await self.reply_clock.fired(conversation_id)
+
+    async def desk_news(self, shop_id: str, news: News) -> None:
+        """Conversations wait at a desk, or an agent is away for too long."""
+        await self.assignment.see_to(shop_id, news)
 
     async def order_event(self, event: OrderEvent) -> None:
         """The embedded shop's order moved."""
@@ -85,7 +127,8 @@ class House:
             stack.push_async_callback(self.fanout.aclose)
             stack.push_async_callback(_stop, asyncio.create_task(self.subscriber.run()))
             stack.push_async_callback(self.parts.background.drain, self.settings.drain.total_seconds())
-            for work in (self.events.run(), self.reconciler.run()):
+            stack.push_async_callback(self.presence.aclose)
+            for work in (self.events.run(), self.reconciler.run(), self.presence.run()):
                 stack.push_async_callback(_stop, asyncio.create_task(work))
             await stack.enter_async_context(self.watcher)
             await stack.enter_async_context(self.alarms)

@@ -171,9 +171,74 @@ class ChatClient(Transcript):
         """Take a waiting card back."""
         return await self.command("withdraw", conversation_id=card["conversation_id"], proposal_id=card["proposal_id"])
 
-    async def transfer(self, conversation_id: str, agent_id: str) -> Frame:
+    async def remind(self, card: Frame) -> Frame:
+        """Remind the buyer of a waiting card."""
+        return await self.command("remind", conversation_id=card["conversation_id"], proposal_id=card["proposal_id"])
+
+    async def transfer(self, conversation_id: str, agent_id: str, *, reason: str | None = None) -> Frame:
         """Hand the conversation to a colleague."""
-        return await self.command("transfer", conversation_id=conversation_id, agent_id=agent_id)
+        return await self.command("transfer", conversation_id=conversation_id, agent_id=agent_id, reason=reason)
+
+    async def close_conversation(self, conversation_id: str) -> Frame:
+        """End the conversation, until the buyer writes again."""
+        return await self.command("close", conversation_id=conversation_id)
+
+    async def read(self, conversation_id: str, seq: int | None = None) -> Frame:
+        """Everything up to `seq` (or all that is here) was read."""
+        seq = self.cursors[conversation_id] if seq is None else seq
+        return await self.command("read", conversation_id=conversation_id, seq=seq)
+
+    async def say_typing(self, conversation_id: str, active: bool = True) -> Frame:
+        """Say that something is being written, or no longer."""
+        return await self.command("typing", conversation_id=conversation_id, active=active)
+
+    async def list_conversations(
+        self, group: str | None = None, *, search: str | None = None, offset: int = 0, limit: int = 50
+    ) -> Frame:
+        """A page of the list: `conversations`, `counts` of the groups, `total`."""
+        return await self.command("conversations", group=group, search=search, offset=offset, limit=limit)
+
+    async def agents(self) -> list[Frame]:
+        """The shop's agents, those who are here first."""
+        agents: list[Frame] = (await self.command("agents"))["agents"]
+        return agents
+
+    async def be(self, state: str) -> Frame:
+        """Be `online`, or `suspended`: no new conversations."""
+        return await self.command("status", state=state)
+
+    async def waiting_cards(self) -> list[Frame]:
+        """The open cards by time left: an agent's own, or for a supervisor the shop's."""
+        cards: list[Frame] = (await self.command("waiting_cards"))["cards"]
+        return cards
+
+    async def stats(self, period: str = "day") -> Frame:
+        """How the last `day` or `week` of negotiations went, for a supervisor."""
+        return await self.command("stats", period=period)
+
+    async def missed(self, since_ms: int, *, limit: int = 200) -> Frame:
+        """What happened in the agent's conversations since then: `entries` in order, and `next_ms`."""
+        return await self.command("missed", since_ms=since_ms, limit=limit)
+
+    async def quick_replies(self, *, conversation_id: str | None = None, order_id: str | None = None) -> Frame:
+        """The quick replies, `shop` and `mine`, filled in if a conversation is given."""
+        return await self.command("quick_replies", conversation_id=conversation_id, order_id=order_id)
+
+    async def add_quick_reply(self, text: str, *, title: str = "", scope: str = "mine") -> Frame:
+        """A new one, at the end."""
+        return await self.command("add_quick_reply", scope=scope, title=title, text=text)
+
+    async def edit_quick_reply(self, reply_id: str, text: str, *, title: str = "", scope: str = "mine") -> Frame:
+        """Another title and text."""
+        return await self.command("edit_quick_reply", scope=scope, reply_id=reply_id, title=title, text=text)
+
+    async def delete_quick_reply(self, reply_id: str, *, scope: str = "mine") -> Frame:
+        """One less."""
+        return await self.command("delete_quick_reply", scope=scope, reply_id=reply_id)
+
+    async def move_quick_reply(self, reply_id: str, position: int, *, scope: str = "mine") -> Frame:
+        """Another place in the list, from 0."""
+        return await self.command("move_quick_reply", scope=scope, reply_id=reply_id, position=position)
 
     async def history(self, conversation_id: str, *, before: int | None = None, limit: int = 50) -> Frame:
         """A page of the log."""

@@ -1,62 +1,129 @@
 """From a command to the flow that carries it out, once it is sure that this participant may name that conversation."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
+from bot import frames
 from bot.conversation import check_may_see, conversation_id
 from bot.errors import CommandError
+from bot.flows.assignment import Assignment
+from bot.flows.listing import Listing
+from bot.flows.missed import Missed
 from bot.flows.negotiation import Negotiation
+from bot.flows.quick_replying import QuickReplying
 from bot.flows.reading import Reading
+from bot.flows.reminding import Reminding
+from bot.flows.supervising import Supervising
 from bot.flows.talk import Talk
-from bot.frames import Answer, History, InConversation, Open, Orders, Propose, Quote, Say, Transfer, Withdraw
 from bot.participant import Participant, Role
 from bot.sessions import Session
 from bot.store import CommandId, Reply
+from cards.texts import Locale
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """Every flow that a command may begin; made once, by the composition root."""
+
+    assignment: Assignment
+    talk: Talk
+    negotiation: Negotiation
+    reminding: Reminding
+    reading: Reading
+    listing: Listing
+    missed: Missed
+    supervising: Supervising
+    quick_replies: QuickReplying
 
 
 class Commands:
     """Every command that needs the store."""
 
-    def __init__(self, talk: Talk, negotiation: Negotiation, reading: Reading) -> None:
-        self._talk = talk
-        self._negotiation = negotiation
-        self._reading = reading
+    def __init__(self, flows: Flows) -> None:
+        self._flows = flows
 
-    async def run(self, session: Session, command: Open | InConversation) -> Reply | dict[str, Any]:
+    async def run(self, session: Session, command: frames.StoreCommand) -> Reply | Answer:
         """The command's answer. Raises CommandError, Refusal, Conflict, RedisError, OrderSystemAway."""
         who, locale = session.who, session.locale
-        if not isinstance(command, Open):
-            check_may_see(who, command.conversation_id)
         match command:
-            case Orders():
-                return await self._reading.orders(who, command, locale)
-            case Quote():
-                if who.role is not Role.AGENT:
-                    raise CommandError("agents_only")
-                return await self._reading.quote(who, command, locale)
-            case History():
-                return await self._reading.history(who, command, locale)
-        lane = conversation_id(who.shop_id, command.buyer_id) if isinstance(command, Open) else command.conversation_id
-        async with session.lanes.setdefault(lane, asyncio.Lock()):
-            return await self._change(who, command)
+            case frames.Open():
+                lane = conversation_id(who.shop_id, command.buyer_id)
+            case frames.InConversation():
+                check_may_see(who, command.conversation_id)
+                lane = command.conversation_id
+            case _:
+                return await self._at_the_desk(who, command, locale)
+        if isinstance(command, frames.Act):
+            async with session.lanes.setdefault(lane, asyncio.Lock()):
+                return await self._change(who, command)
+        return await self._look(who, command, locale)
 
-    async def _change(self, who: Participant, command: Open | Say | Propose | Answer | Withdraw | Transfer) -> Reply:
+    async def _look(self, who: Participant, command: frames.Look, locale: Locale) -> Answer:
+        """What leaves no entry in the conversation's log."""
+        flows = self._flows
+        match command:
+            case frames.Orders():
+                return await flows.reading.orders(who, command, locale)
+            case frames.Quote():
+                _check_agent(who)
+                return await flows.reading.quote(who, command, locale)
+            case frames.History():
+                return await flows.reading.history(who, command, locale)
+            case frames.Read():
+                return await flows.talk.read(who, command)
+            case frames.Typing():
+                return await flows.talk.typing(who, command)
+
+    async def _change(self, who: Participant, command: frames.Act) -> Reply:
+        """What leaves one; those of a session run one after another in each conversation."""
+        flows = self._flows
         command_id = CommandId.of(
             str(command.id), f"{who.role}:{who.id}:{command.model_dump_json(exclude={'id'})}".encode()
         )
         match command:
-            case Open():
-                return await self._talk.open(who, command, command_id)
-            case Say():
-                return await self._talk.say(who, command, command_id)
-            case Transfer():
-                return await self._talk.transfer(who, command, command_id)
-            case Answer():
-                return await self._negotiation.answer(who, command, command_id)
-        if who.role is not Role.AGENT:
-            raise CommandError("agents_only")
+            case frames.Say():
+                return await flows.talk.say(who, command, command_id)
+            case frames.Answer():
+                return await flows.negotiation.answer(who, command, command_id)
+        _check_agent(who)
         match command:
-            case Propose():
-                return await self._negotiation.propose(who, command, command_id)
-            case Withdraw():
-                return await self._negotiation.withdraw(who, command, command_id)
+            case frames.Open():
+                return await flows.assignment.open(who, command, command_id)
+            case frames.Transfer():
+                return await flows.assignment.transfer(who, command, command_id)
+            case frames.Close():
+                return await flows.assignment.close(who, command, command_id)
+            case frames.Propose():
+                return await flows.negotiation.propose(who, command, command_id)
+            case frames.Withdraw():
+                return await flows.negotiation.withdraw(who, command, command_id)
+            case frames.Remind():
+                return await flows.reminding.remind(who, command, command_id)
+
+    async def _at_the_desk(self, who: Participant, command: frames.AtTheDesk, locale: Locale) -> Answer:
+        flows = self._flows
+        match command:
+            case frames.Conversations():
+                return await flows.listing.conversations(who, command, locale)
+            case frames.Agents():
+                return await flows.listing.agents(who)
+            case frames.Status():
+                _check_agent(who)
+                return await flows.assignment.choose(who, command)
+            case frames.WaitingCards():
+                return await flows.listing.waiting_cards(who)
+            case frames.Stats():
+                return await flows.supervising.stats(who, command)
+            case frames.Missed():
+                return await flows.missed.entries(who, command, locale)
+            case frames.QuickReplies():
+                return await flows.quick_replies.read(who, command)
+        return await flows.quick_replies.change(who, command)
+
+
+def _check_agent(who: Participant) -> None:
+    if who.role is not Role.AGENT:
+        raise CommandError("agents_only")

@@ -1,7 +1,8 @@
 -- Write one decision whole, or nothing.
 --
--- KEYS[1]  chat:{c}            hash: v (version), b (body), seq (the log's last seq)
--- KEYS[2]  chat:{c}:log        stream of entries, ids <seq>-0
+-- KEYS[1]  chat:{c}            hash: v (version), b (body), seq (the log's last seq), and marks outside the version:
+--                              unread:agent, unread:buyer, line (seq of the last line), and those of the list below
+-- KEYS[2]  chat:{c}:log        stream of entries, ids <seq>-0: at (ms), e (JSON), for (flags)
 -- KEYS[3]  chat:{c}:replies    hash: command id -> "<n> <digest> <last seq> <reply>"; "#" -> n; "#<n>" -> command id
 -- KEYS[4…] the documents (hashes: v, b) and holds (strings) that the lists below point at, by their index in KEYS
 --
@@ -11,7 +12,10 @@
 --   keep_replies, keep_entries how many replies and how many entries stay
 --   documents                  list of (key, expected version (0 = absent), new version (0 = only checked), body)
 --   holds                      list of (key, expected value ("" = absent), new value ("" = removed))
---   entries                    list of JSON texts
+--   marks                      list of (verb, field of KEYS[1], value, where "now" is the server's time in ms):
+--                              must: refuse unless the field is that ("" = absent); set; once: set unless it is there;
+--                              again: set if it is there; drop; add: a number (0 = drop)
+--   entries                    list of (flags, JSON text): a = unread for the agent, b = unread for the buyer, l = a line
 --   channels                   list of channels; each entry is published on each as "<conversation> <seq> <at_ms> <JSON>"
 --   conversation               its id, for what is published
 --
@@ -59,6 +63,18 @@ for i = 1, tonumber(take()) do
   holds[i] = hold
 end
 
+local marks = {}
+for i = 1, tonumber(take()) do
+  local mark = {verb = take(), field = take(), value = take()}
+  if mark.value == 'now' then
+    mark.value = now_text
+  end
+  if mark.verb == 'must' and (redis.call('HGET', KEYS[1], mark.field) or '') ~= mark.value then
+    return {'stale', now}
+  end
+  marks[i] = mark
+end
+
 for _, document in ipairs(documents) do
   if document.version ~= '0' then
     redis.call('HSET', document.key, 'v', document.version, 'b', document.body)
@@ -72,15 +88,38 @@ for _, hold in ipairs(holds) do
   end
 end
 
+for _, mark in ipairs(marks) do
+  if mark.verb == 'set' or (mark.verb == 'again' and redis.call('HEXISTS', KEYS[1], mark.field) == 1) then
+    redis.call('HSET', KEYS[1], mark.field, mark.value)
+  elseif mark.verb == 'once' then
+    redis.call('HSETNX', KEYS[1], mark.field, mark.value)
+  elseif mark.verb == 'drop' then
+    redis.call('HDEL', KEYS[1], mark.field)
+  elseif mark.verb == 'add' then
+    if redis.call('HINCRBY', KEYS[1], mark.field, mark.value) == 0 then
+      redis.call('HDEL', KEYS[1], mark.field)
+    end
+  end
+end
+
 local entries, channels = {}, {}
-for i = 1, tonumber(take()) do entries[i] = take() end
+for i = 1, tonumber(take()) do entries[i] = {flags = take(), body = take()} end
 for i = 1, tonumber(take()) do channels[i] = take() end
 local conversation = take()
 local seq = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0')
 for _, entry in ipairs(entries) do
   seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', keep_entries, seq .. '-0', 'at', now_text, 'e', entry)
-  local message = conversation .. ' ' .. seq .. ' ' .. now_text .. ' ' .. entry
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', keep_entries, seq .. '-0', 'at', now_text, 'e', entry.body, 'for', entry.flags)
+  if string.find(entry.flags, 'a', 1, true) then
+    redis.call('HINCRBY', KEYS[1], 'unread:agent', 1)
+  end
+  if string.find(entry.flags, 'b', 1, true) then
+    redis.call('HINCRBY', KEYS[1], 'unread:buyer', 1)
+  end
+  if string.find(entry.flags, 'l', 1, true) then
+    redis.call('HSET', KEYS[1], 'line', seq)
+  end
+  local message = conversation .. ' ' .. seq .. ' ' .. now_text .. ' ' .. entry.body
   for _, channel in ipairs(channels) do
     redis.call('PUBLISH', channel, message)
   end

@@ -3,12 +3,12 @@
 from functools import lru_cache
 
 from bot.errors import CommandError
-from bot.participant import Participant, Role, live_channel
+from bot.participant import STAFF, Participant, Role, live_channel
 from cards.model import Instant, Model
 
 
 class Conversation(Model):
-    """One buyer's talk with one shop. Without an agent it waits for one to take it."""
+    """One buyer's talk with one shop. Open and without an agent it waits for one; closed, for the buyer to write."""
 
     id: str
     shop_id: str
@@ -16,6 +16,7 @@ class Conversation(Model):
     buyer_name: str
     agent_id: str | None = None
     agent_name: str | None = None
+    open: bool = True
     opened: Instant
 
     @property
@@ -27,8 +28,12 @@ class Conversation(Model):
         return channels
 
     def given_to(self, agent_id: str, agent_name: str) -> "Conversation":
-        """The same conversation, in that agent's hands."""
-        return self.model_copy(update={"agent_id": agent_id, "agent_name": agent_name})
+        """The same conversation, open and in that agent's hands."""
+        return self.model_copy(update={"agent_id": agent_id, "agent_name": agent_name, "open": True})
+
+    def given_up(self, *, open: bool) -> "Conversation":
+        """The same conversation without an agent: waiting for one, or closed."""
+        return self.model_copy(update={"agent_id": None, "agent_name": None, "open": open})
 
 
 @lru_cache(maxsize=4096)
@@ -48,10 +53,10 @@ def buyer_of(conversation_id: str) -> str:
 
 
 def may_see(who: Participant, conversation_id: str) -> bool:
-    """A buyer sees only their own conversation, an agent only their shop's."""
+    """A buyer sees only their own conversation, agents and supervisors only their shop's."""
     shop_id, _, buyer_id = conversation_id.partition(".")
     mine = shop_id == who.shop_id and bool(buyer_id)
-    return mine and (who.role is Role.AGENT or (who.role is Role.BUYER and buyer_id == who.id))
+    return mine and (who.role in STAFF or (who.role is Role.BUYER and buyer_id == who.id))
 
 
 def check_may_see(who: Participant, conversation_id: str) -> None:

@@ -10,6 +10,7 @@ from scheduler.script import Script, Scripts
 
 PEOPLE = Script.beside(__file__, "people")
 REMEMBER = Script.beside(__file__, "remember")
+FIND = Script.beside(__file__, "find_people")
 
 BATCH = 500
 
@@ -34,6 +35,17 @@ class Directory:
         flat = await self._scripts.run(PEOPLE, [_key(shop_id, role)], [])
         return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
 
+    async def find(self, shop_id: str, role: Literal["agent", "buyer"], text: str, most: int) -> list[str]:
+        """The ids of people whose name has this text in it, whatever the case of its ASCII letters; `most` at most."""
+        found: list[str] = []
+        at: bytes | str = "0"
+        while len(found) < most:
+            at, ids = await self._scripts.run(FIND, [_key(shop_id, role)], [at, _lower(text)])
+            found += [id.decode() for id in ids]
+            if at == b"0":
+                break
+        return found[:most]
+
     async def remember(self, shop_id: str, role: Literal["agent", "buyer"], person_id: str, name: str) -> None:
         """Keep that person's name, over the one known so far."""
         await self.remember_all(shop_id, role, {person_id: name})
@@ -44,3 +56,8 @@ class Directory:
         for start in range(0, len(people), BATCH):
             pairs = [part for person in people[start : start + BATCH] for part in person]
             await self._scripts.run(REMEMBER, [_key(shop_id, role)], pairs)
+
+
+def _lower(text: str) -> str:
+    """As Lua's string.lower makes it: only ASCII letters have another case there."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in text)

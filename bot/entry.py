@@ -15,8 +15,15 @@ from bot.errors import TEXTS
 from bot.participant import Participant, Role
 from cards.card import Audience, render, render_notice
 from cards.model import Model
-from cards.proposal import Proposal
+from cards.proposal import Proposal, State
 from cards.texts import Locale
+
+UNREAD_FLAG: Mapping[Audience, str] = {"agent": "a", "buyer": "b"}
+"""How a log says that an entry is unread for a side until they have read it."""
+_LINE_FLAG = "l"
+
+_UNREAD_SYSTEM = {"reminded": "b", "near_deadline": "ab"}
+"""System lines that ask for attention, by whom; the others only say what happened."""
 
 
 class Author(Model):
@@ -44,6 +51,17 @@ class Entry(Model):
     params: Mapping[str, str] | None = None
     conversation: Conversation | None = None
 
+    @property
+    def flags(self) -> str:
+        """For whom it is unread (UNREAD_FLAG), and whether it is a line that the list of conversations shows."""
+        by = self.author.role if self.author else None
+        if self.card is not None:
+            for_buyer = by is not Role.BUYER and self.card.state is not State.APPLYING
+            return f"{'a' if self.notice else ''}{'b' if for_buyer else ''}{_LINE_FLAG}"
+        if self.text is not None:
+            return ("a" if by is Role.BUYER else "b") + _LINE_FLAG
+        return _UNREAD_SYSTEM.get(self.system or "", "")
+
     def to_json(self) -> str:
         """The entry as it is kept."""
         return self.model_dump_json(exclude_defaults=True)
@@ -62,18 +80,30 @@ def encode_parts(body: bytes, audience: Audience, locale: Locale) -> bytes:
 
 
 def render_entry(entry: Entry, audience: Audience, locale: Locale) -> dict[str, Any]:
-    """The parts that this audience sees, in its language: `text`, `card`, `notice`, `system`, `conversation`."""
-    parts: dict[str, Any] = {}
+    """The parts that this audience sees, in its language: `text`, `card`, `notice`, `system`, `conversation`.
+
+    `unread` is there (true) where it asks for this audience's attention.
+    """
+    parts: dict[str, Any] = {"unread": True} if UNREAD_FLAG[audience] in entry.flags else {}
     if entry.text is not None and entry.author is not None:
         parts["text"] = {"by": entry.author.model_dump(mode="json"), "text": entry.text}
     if entry.card is not None:
         parts["card"] = render(entry.card, audience, locale)
-        if entry.notice is not None and audience == "agent":
-            parts["notice"] = {**render_notice(entry.notice, entry.card, locale), "agent_id": entry.notice_to}
+    params = entry.params or {}
+    if entry.notice is not None and audience == "agent":
+        if entry.card is not None:
+            notice = render_notice(entry.notice, entry.card, locale)
+        else:
+            notice = {
+                "code": entry.notice,
+                "text": TEXTS.text(f"notice.{entry.notice}.agent", locale, **params),
+                **params,
+            }
+        parts["notice"] = {**notice, "agent_id": entry.notice_to}
     if entry.system is not None:
-        params = entry.params or {}
         text = TEXTS.text(f"system.{entry.system}.{audience}", locale, **params)
-        parts["system"] = {"code": entry.system, "text": text, **params}
+        shown = {name: value for name, value in params.items() if audience == "agent" or name != "reason"}
+        parts["system"] = {"code": entry.system, "text": text, **shown}
     if entry.conversation is not None:
         parts["conversation"] = render_conversation(entry.conversation)
     return parts
@@ -87,4 +117,5 @@ def render_conversation(conversation: Conversation) -> dict[str, Any]:
         "buyer_name": conversation.buyer_name,
         "agent_id": conversation.agent_id,
         "agent_name": conversation.agent_name,
+        "open": conversation.open,
     }

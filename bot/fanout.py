@@ -7,21 +7,20 @@ the log, which is the truth.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
 
-from bot.conversation import Conversation
-from bot.desk import Desk
-from bot.entry import encode_parts, read_entry, render_conversation
+from bot.entry import encode_parts
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
+from bot.flows.listing import Listing
 from bot.flows.reading import audience_of, render_page
 from bot.frames import encode, encode_entry
-from bot.participant import Participant, Role, desk_channel
+from bot.participant import STAFF, Participant, Role, desk_channel
 from bot.sessions import CloseCode, Session
-from bot.store import Loaded, LoggedEntry, Store
+from bot.store import LoggedEntry, Overview, Store
 from bot.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
@@ -35,11 +34,13 @@ _READS = 64
 class Fanout:
     """The sessions of this process by channel. `attach` the subscriber before the first session joins."""
 
-    def __init__(self, parts: Parts, desk: Desk) -> None:
+    def __init__(self, parts: Parts, listing: Listing) -> None:
         self._store: Store = parts.store
         self._clock = parts.clock
         self._keep = parts.settings.resume_entries
-        self._desk = desk
+        self._listing = listing
+        self._moved: defaultdict[str, set[str]] = defaultdict(set)
+        """Conversations of which a desk was told and its sessions here are not yet, by the desk's channel."""
         self._sessions: defaultdict[str, set[Session]] = defaultdict(set)
         self._catching: set[asyncio.Task[None]] = set()
         self._reads = asyncio.Semaphore(_READS)
@@ -74,13 +75,17 @@ class Fanout:
                 self._subscriber.unsubscribe(channel)
 
     def heard(self, channel: str, message: bytes) -> None:
-        """A commit published an entry on a channel: `<conversation> <seq> <at_ms> <JSON>`."""
+        """A commit published an entry on a channel: `<conversation> <seq> <at_ms> <JSON>`. Seq 0 is a sign: a frame."""
         conversation, seq, at_ms, body = message.split(b" ", 3)
         entry = LoggedEntry(int(seq), int(at_ms), body)
-        if channel.startswith("desk:"):
-            self._tell_desk(channel, entry)
+        if entry.seq == 0:
+            for session in self._sessions.get(channel, ()):
+                session.tell(body)
             return
         conversation_id = conversation.decode()
+        if channel.startswith("desk:"):
+            self._tell_desk(channel, conversation_id)
+            return
         for session in self._sessions.get(channel, ()):
             cursor = session.cursors.get(conversation_id)
             if not session.ready or conversation_id in session.targets or cursor is None or entry.seq > cursor + 1:
@@ -88,17 +93,35 @@ class Fanout:
             elif entry.seq == cursor + 1:
                 self._send(session, conversation_id, entry)
 
-    def _tell_desk(self, channel: str, entry: LoggedEntry) -> None:
-        if (conversation := read_entry(entry.body).conversation) is not None:
-            self._show_desk(channel, conversation, entry.seq)
+    def _tell_desk(self, channel: str, conversation_id: str) -> None:
+        """What happened to a conversation that nobody has, or that changed hands, everybody at the desk is shown."""
+        moved = self._moved[channel]
+        if not moved:
+            self._start(self._show_moved(channel))
+        moved.add(conversation_id)
 
-    def _show_desk(self, channel: str, conversation: Conversation, seq: int) -> None:
-        frame = encode({"type": "conversation", "seq": seq, **render_conversation(conversation)})
+    async def _show_moved(self, channel: str) -> None:
+        try:
+            while moved := self._moved.pop(channel, None):
+                found = await self._store.overviews(list(moved))
+                await self._show(channel, [one for one in found if one is not None])
+        except RedisError as error:
+            self._close_desk(channel, error)
+
+    async def _show(self, channel: str, overviews: Sequence[Overview]) -> None:
+        """Read once, and made once for each language."""
+        sessions = list(self._sessions.get(channel, ()))
+        for locale in {session.locale for session in sessions}:
+            items = await self._listing.items(channel.removeprefix("desk:"), overviews, locale)
+            for item in items:
+                frame = encode({"type": "conversation", "now_ms": self._clock.now_ms(), **item})
+                for session in sessions:
+                    if session.locale is locale:
+                        session.tell(frame)
+
+    def _close_desk(self, channel: str, error: RedisError) -> None:
         for session in self._sessions.get(channel, ()):
-            if session.ready:
-                session.send(frame)
-            else:
-                session.desk_news.append(frame)
+            session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
 
     def _send(self, session: Session, conversation_id: str, entry: LoggedEntry) -> None:
         parts = encode_parts(entry.body, audience_of(session.who), session.locale)
@@ -118,32 +141,28 @@ class Fanout:
 
     async def _resync(self, session: Session) -> None:
         """What it has now, and what it had before: a conversation may have been given away meanwhile."""
+        who = session.who
         try:
             async with self._reads:
-                mine = await self.conversations_of(session.who)
-                before = session.cursors.keys() - {loaded.conversation.id for loaded in mine if loaded.conversation}
-                mine += await self._store.load_many(list(before))
-            for loaded in mine:
-                if loaded.conversation and loaded.seq > session.cursors.get(loaded.conversation.id, 0):
-                    self._behind(session, loaded.conversation.id, loaded.seq)
+                mine = await self._listing.mine(who)
+                before = session.cursors.keys() - {one.conversation.id for one in mine}
+                mine += [one for one in await self._store.overviews(list(before)) if one is not None]
+                if who.role is Role.BUYER:
+                    items = [await self._listing.own_item(who, one, session.locale) for one in mine]
+                else:
+                    items = await self._listing.items(who.shop_id, mine, session.locale)
+            for one, item in zip(mine, items, strict=True):
+                if one.seq > session.cursors.get(one.conversation.id, 0):
+                    self._behind(session, one.conversation.id, one.seq)
+                session.tell(encode({"type": "conversation", "now_ms": self._clock.now_ms(), **item}))
         except RedisError as error:
             session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
 
     async def _resync_desk(self, channel: str) -> None:
         try:
-            for loaded in await self._desk.waiting(channel.removeprefix("desk:")):
-                if loaded.conversation:
-                    self._show_desk(channel, loaded.conversation, loaded.seq)
+            await self._show(channel, await self._listing.waiting_of(channel.removeprefix("desk:")))
         except RedisError as error:
-            for session in self._sessions.get(channel, ()):
-                session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
-
-    async def conversations_of(self, who: Participant) -> list[Loaded]:
-        """The conversations this participant hears of: a buyer's own, an agent's inbox."""
-        if who.role is Role.AGENT:
-            return await self._desk.of_agent(who.shop_id, who.id)
-        loaded = await self._store.load(f"{who.shop_id}.{who.id}")
-        return [loaded] if loaded.conversation else []
+            self._close_desk(channel, error)
 
     async def resume(self, session: Session, cursors: Mapping[str, int]) -> None:
         """The welcome was sent: send what is missing since these cursors, then let live entries through."""
@@ -154,9 +173,9 @@ class Fanout:
     def _release(self, session: Session) -> None:
         """What came in the meantime is caught up, and from now on entries go out live."""
         session.ready = True
-        for frame in session.desk_news:
+        for frame in session.news:
             session.send(frame)
-        session.desk_news.clear()
+        session.news.clear()
         if session.missed:
             self._start(self._resync(session))
         behind, session.targets = session.targets, {}
@@ -223,4 +242,4 @@ class Fanout:
 
 
 def _channels(who: Participant) -> list[str]:
-    return [who.channel, desk_channel(who.shop_id)] if who.role is Role.AGENT else [who.channel]
+    return [who.channel, desk_channel(who.shop_id)] if who.role in STAFF else [who.channel]

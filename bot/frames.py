@@ -47,31 +47,33 @@ class Open(_Command):
     buyer_id: Id
 
 
-class _InConversation(_Command):
+class InConversation(_Command):
+    """A command that names a conversation."""
+
     conversation_id: ConversationId
 
 
-class Say(_InConversation):
+class Say(InConversation):
     """A text message."""
 
     type: Literal["say"]
     text: Text
 
 
-class Orders(_InConversation):
+class Orders(InConversation):
     """The buyer's orders (个人订单)."""
 
     type: Literal["orders"]
 
 
-class Quote(_InConversation):
+class Quote(InConversation):
     """What each SKU of each line of an order would mean."""
 
     type: Literal["quote"]
     order_id: Id
 
 
-class Propose(_InConversation):
+class Propose(InConversation):
     """The agent asks the buyer for a change of whole lines of one order."""
 
     type: Literal["propose"]
@@ -80,7 +82,7 @@ class Propose(_InConversation):
     waive_difference: bool = False
 
 
-class Answer(_InConversation):
+class Answer(InConversation):
     """The buyer's click, on the card as they saw it (`version`)."""
 
     type: Literal["answer"]
@@ -90,26 +92,146 @@ class Answer(_InConversation):
     comment: Text | None = None
 
 
-class Withdraw(_InConversation):
+class Withdraw(InConversation):
     """The agent takes a waiting card back."""
 
     type: Literal["withdraw"]
     proposal_id: Id
 
 
-class Transfer(_InConversation):
-    """The agent hands the conversation to another agent of the shop."""
+class Transfer(InConversation):
+    """The agent hands the conversation to another agent of the shop, and may say why."""
 
     type: Literal["transfer"]
     agent_id: Id
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = None
 
 
-class History(_InConversation):
+class Close(InConversation):
+    """The agent ends the conversation; whatever the buyer says next opens it again."""
+
+    type: Literal["close"]
+
+
+class Remind(InConversation):
+    """The agent reminds the buyer of a card that waits."""
+
+    type: Literal["remind"]
+    proposal_id: Id
+
+
+class Read(InConversation):
+    """I have read everything up to `seq`."""
+
+    type: Literal["read"]
+    seq: Seq
+
+
+class Typing(InConversation):
+    """I am writing, or (`active` false) no longer."""
+
+    type: Literal["typing"]
+    active: bool = True
+
+
+class History(InConversation):
     """A page of the log before `before` (none: the newest)."""
 
     type: Literal["history"]
     before: Annotated[int, Field(ge=1, lt=2**53)] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class Conversations(_Command):
+    """A page of the list: a group of it, or what a search finds in the whole shop (a buyer's name, an order's id)."""
+
+    type: Literal["conversations"]
+    group: Literal["to_reply", "in_progress", "unassigned"] | None = None
+    search: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] | None = None
+    offset: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+class Agents(_Command):
+    """The shop's agents: who is here, and how much they have to do."""
+
+    type: Literal["agents"]
+
+
+class Status(_Command):
+    """The agent gets new conversations (`online`), or keeps theirs and gets no new ones (`suspended`, 挂起)."""
+
+    type: Literal["status"]
+    state: Literal["online", "suspended"]
+
+
+class WaitingCards(_Command):
+    """Open cards by time left, over all conversations: the agent's own, or (a supervisor asks) the whole shop's."""
+
+    type: Literal["waiting_cards"]
+
+
+class Stats(_Command):
+    """A supervisor asks how the last day or week of negotiations went."""
+
+    type: Literal["stats"]
+    period: Literal["day", "week"] = "day"
+
+
+class Missed(_Command):
+    """What happened in the agent's conversations since an instant, in order."""
+
+    type: Literal["missed"]
+    since_ms: Annotated[int, Field(ge=0, lt=2**53)]
+    limit: Annotated[int, Field(ge=1, le=500)] = 200
+
+
+class QuickReplies(_Command):
+    """The quick replies (快捷短语), filled in for a conversation and an order if they are given."""
+
+    type: Literal["quick_replies"]
+    conversation_id: ConversationId | None = None
+    order_id: Id | None = None
+
+
+Scope = Literal["shop", "mine"]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, max_length=50)]
+
+
+class AddQuickReply(_Command):
+    """A new quick reply, at the end of the list."""
+
+    type: Literal["add_quick_reply"]
+    scope: Scope = "mine"
+    title: Title = ""
+    text: Text
+
+
+class EditQuickReply(_Command):
+    """Another title and text for a quick reply."""
+
+    type: Literal["edit_quick_reply"]
+    scope: Scope = "mine"
+    reply_id: Id
+    title: Title = ""
+    text: Text
+
+
+class DeleteQuickReply(_Command):
+    """A quick reply that nobody needs any more."""
+
+    type: Literal["delete_quick_reply"]
+    scope: Scope = "mine"
+    reply_id: Id
+
+
+class MoveQuickReply(_Command):
+    """Another place in the list: `position` counts from 0; one that is too far is the end."""
+
+    type: Literal["move_quick_reply"]
+    scope: Scope = "mine"
+    reply_id: Id
+    position: Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Refresh(_Command):
@@ -125,8 +247,23 @@ class Ping(_Command):
     type: Literal["ping"]
 
 
-InConversation = Say | Orders | Quote | Propose | Answer | Withdraw | Transfer | History
-Command = Open | InConversation | Refresh | Ping
+Look = Orders | Quote | History | Read | Typing
+Act = Open | Say | Propose | Answer | Withdraw | Remind | Transfer | Close
+AtTheDesk = (
+    Conversations
+    | Agents
+    | Status
+    | WaitingCards
+    | Stats
+    | Missed
+    | QuickReplies
+    | AddQuickReply
+    | EditQuickReply
+    | DeleteQuickReply
+    | MoveQuickReply
+)
+StoreCommand = Look | Act | AtTheDesk
+Command = StoreCommand | Refresh | Ping
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 _HELLO: TypeAdapter[Hello] = TypeAdapter(Hello)

@@ -7,17 +7,14 @@ import asyncio
 import contextlib
 import logging
 import random
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import WSMsgType, web
 from redis.exceptions import RedisError
 
 from bot.auth import Tokens
 from bot.commands import Commands
-from bot.conversation import conversation_id, may_see
-from bot.desk import Desk
-from bot.directory import Directory
-from bot.entry import render_conversation
+from bot.conversation import may_see
 from bot.errors import CommandError, problem
 from bot.fanout import Fanout
 from bot.flows.deciding import Parts
@@ -31,10 +28,11 @@ from bot.frames import (
     read_command,
     read_hello,
 )
-from bot.participant import Participant, Role
+from bot.participant import Role
+from bot.reception import Reception
 from bot.replies import error_frame, http_problem, ok_frame
 from bot.sessions import CloseCode, Session
-from bot.store import Loaded, Reply
+from bot.store import Reply
 from cards.model import to_ms
 from cards.texts import Locale
 
@@ -53,15 +51,12 @@ _BYE_WITHIN_MS = 2000
 class Gateway:
     """Serves sessions; one for each process."""
 
-    def __init__(
-        self, parts: Parts, commands: Commands, fanout: Fanout, desk: Desk, directory: Directory, tokens: Tokens
-    ) -> None:
+    def __init__(self, parts: Parts, commands: Commands, fanout: Fanout, reception: Reception, tokens: Tokens) -> None:
         self._parts = parts
         self._settings = parts.settings
         self._commands = commands
         self._fanout = fanout
-        self._desk = desk
-        self._directory = directory
+        self._reception = reception
         self._tokens = tokens
         self._sockets: set[web.WebSocketResponse] = set()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -123,9 +118,12 @@ class Gateway:
     async def _serve(self, ws: web.WebSocketResponse, session: Session) -> None:
         writing = asyncio.create_task(session.write(), name="session-write")
         expiring = asyncio.create_task(self._expire(session), name="session-expiry")
+        arrived = False
         try:
             async with asyncio.timeout(_WELCOME_WITHIN):
                 await self._fanout.join(session)
+                await self._reception.arrive(session.who)
+                arrived = True
                 await self._welcome(session)
             await self._fanout.resume(session, self._behind(session))
             async for message in ws:
@@ -136,6 +134,8 @@ class Gateway:
             session.close(CloseCode.BEHIND, "the store is away: resume with your cursors")
         finally:
             self._fanout.leave(session)
+            if arrived:
+                self._reception.leave(session.who)
             if session.closing is not None:
                 await session.closing
             writing.cancel()
@@ -145,41 +145,15 @@ class Gateway:
     async def _welcome(self, session: Session) -> None:
         """Subscribed already: read what there is, say it, then let live entries through from there."""
         who = session.who
-        waiting: list[Loaded]
-        if who.role is Role.AGENT:
-            mine, waiting = await asyncio.gather(self._fanout.conversations_of(who), self._desk.waiting(who.shop_id))
-        else:
-            mine, waiting = await self._fanout.conversations_of(who), []
-        await self._remember(who)
-        frame = {
-            "type": "welcome",
-            "session_id": session.id,
-            "protocol": PROTOCOL,
-            "now_ms": self._parts.clock.now_ms(),
-            "participant": {"role": who.role, "id": who.id, "shop_id": who.shop_id, "name": who.name},
-            "expires_ms": to_ms(who.expires),
-            "heartbeat_ms": round(self._settings.heartbeat.total_seconds() * 1000),
-            "answer_window_ms": round(self._settings.answer_window.total_seconds() * 1000),
-            "conversations": [_summary(loaded) for loaded in mine],
-            "waiting": [_summary(loaded) for loaded in waiting],
-        }
-        session.send(encode(frame))
-        if who.role is Role.BUYER:
-            session.cursors[conversation_id(who.shop_id, who.id)] = 0
-        for loaded in mine:
-            if loaded.conversation:
-                session.cursors[loaded.conversation.id] = loaded.seq
+        frame, cursors = await self._reception.welcome(who, session.locale)
+        session.send(encode({"type": "welcome", "session_id": session.id, "protocol": PROTOCOL, **frame}))
+        session.cursors.update(cursors)
 
     @staticmethod
     def _behind(session: Session) -> dict[str, int]:
         """The cursors of the hello that something may be missing after."""
         asked = session.asked.items()
         return {id: seq for id, seq in asked if session.cursors.get(id) != seq and may_see(session.who, id)}
-
-    async def _remember(self, who: Participant) -> None:
-        role: Literal["agent", "buyer"] = "agent" if who.role is Role.AGENT else "buyer"
-        if await self._directory.name(who.shop_id, role, who.id) != who.name:
-            await self._directory.remember(who.shop_id, role, who.id, who.name)
 
     async def _expire(self, session: Session) -> None:
         """Close a session whose token has expired, unless it was refreshed meanwhile."""
@@ -258,11 +232,6 @@ class Gateway:
         await asyncio.gather(
             *[ws.close(code=CloseCode.GOING_AWAY) for ws in list(self._sockets)], return_exceptions=True
         )
-
-
-def _summary(loaded: Loaded) -> dict[str, Any]:
-    assert loaded.conversation is not None
-    return {**render_conversation(loaded.conversation), "seq": loaded.seq}
 
 
 async def _refuse(

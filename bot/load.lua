@@ -1,18 +1,19 @@
 -- Read, in one trip, all that one decision needs.
 --
--- KEYS[1]  chat:{c}            hash: v, b, seq
+-- KEYS[1]  chat:{c}            hash: v, b, seq, and marks outside the version
 -- KEYS[2]  chat:{c}:replies    hash of the replies already given, by command id
 -- KEYS[3…] chat:{c}:hold:<order> (their open proposals are read too) or chat:{c}:proposal:<id>
 -- ARGV[1]  command id, or ""
 -- ARGV[2]  how many of KEYS[3…] are holds; the rest are proposals
 -- ARGV[3]  the prefix of proposal keys, chat:{c}:proposal:
 --
--- Returns  {now_ms, {v, b, seq}, reply or nil, {proposal id or nil, v, b} for each of KEYS[3…]}
+-- Returns  {now_ms, {v, b, seq, asked, warned, overdue, cards}, reply or nil,
+--           {proposal id or nil, v, b} for each of KEYS[3…]}
 
 local time = redis.call('TIME')
 local loaded = {
   time[1] * 1000 + math.floor(time[2] / 1000),
-  redis.call('HMGET', KEYS[1], 'v', 'b', 'seq'),
+  redis.call('HMGET', KEYS[1], 'v', 'b', 'seq', 'asked', 'warned', 'overdue', 'cards'),
   ARGV[1] ~= '' and redis.call('HGET', KEYS[2], ARGV[1]),
 }
 for i = 3, #KEYS do

@@ -6,11 +6,16 @@ from cards.model import Id, Instant, Model
 
 
 class Role(StrEnum):
-    """What a participant may be: a shop's customer-service agent, one of its buyers, or its order system."""
+    """What a participant may be: a shop's customer-service agent, their supervisor, a buyer, or the order system."""
 
     BUYER = "buyer"
     AGENT = "agent"
+    SUPERVISOR = "supervisor"
     SERVICE = "service"
+
+
+STAFF = frozenset({Role.AGENT, Role.SUPERVISOR})
+"""The roles that see what a shop's agents see."""
 
 
 class Participant(Model):

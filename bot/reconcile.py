@@ -17,7 +17,9 @@ from redis.exceptions import RedisError
 
 from bot.flows.deciding import Parts
 from bot.flows.negotiation import Negotiation
+from bot.flows.reminding import next_look
 from bot.flows.timer_ids import expiry_of, retry_of
+from bot.proposal_index import ProposalIndex
 from cards.proposal import Proposal, State
 
 log = logging.getLogger(__name__)
@@ -31,10 +33,15 @@ class Reconciler:
     """Looks at start and then about every `settings.reconcile`, at a moment of its own."""
 
     def __init__(
-        self, parts: Parts, negotiation: Negotiation, primaries: Callable[[], Awaitable[Sequence[Redis]]]
+        self,
+        parts: Parts,
+        negotiation: Negotiation,
+        index: ProposalIndex,
+        primaries: Callable[[], Awaitable[Sequence[Redis]]],
     ) -> None:
         self._parts = parts
         self._negotiation = negotiation
+        self._index = index
         self._primaries = primaries
 
     async def run(self) -> None:
@@ -68,14 +75,16 @@ class Reconciler:
                 await asyncio.sleep(clock() - began)
 
     async def _check(self, conversation_id: str, order_id: str) -> bool:
-        proposal = (await self._parts.load(conversation_id, orders=(order_id,))).proposals[0]
-        if proposal is None:
+        loaded = await self._parts.load(conversation_id, orders=(order_id,))
+        if (proposal := loaded.proposals[0]) is None:
             return False
+        await self._index.add(proposal.shop_id, conversation_id, proposal.id, loaded.now)
         timers, settings = self._parts.timers, self._parts.settings
         if proposal.state is State.APPLYING:
             timer, due = retry_of(proposal), self._parts.clock.now() + settings.retry_after
         else:
-            timer, due = expiry_of(conversation_id, proposal.id), proposal.deadline
+            timer = expiry_of(conversation_id, proposal.id)
+            due = next_look(proposal.created, proposal.deadline, loaded.now, settings)
         lost = await timers.due_of(timer) is None
         if lost:
             await timers.arm(timer, due)

@@ -79,8 +79,8 @@ class Session:
         """How far a conversation that is behind must be caught up; live entries of it wait in the log meanwhile."""
         self.ready = False
         """False until the welcome is sent: until then all live entries only set targets."""
-        self.desk_news: list[bytes] = []
-        """What the desk tells until then."""
+        self.news: list[bytes] = []
+        """Frames that are in no log and came before that."""
         self.lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.under_way: set[asyncio.Task[None]] = set()
         self.rate = RateLimit(settings.commands_per_second, settings.command_burst, asyncio.get_running_loop().time())
@@ -102,6 +102,13 @@ class Session:
     def over(self) -> bool:
         """Nothing more can be sent."""
         return self._ended or self.closing is not None
+
+    def tell(self, frame: bytes) -> None:
+        """`send`, or after the welcome if that is still to come."""
+        if self.ready:
+            self.send(frame)
+        else:
+            self.news.append(frame)
 
     def send(self, frame: bytes) -> None:
         """Queue a frame; a reader that is too far behind before it is closed instead. One frame may be any size."""

@@ -81,6 +81,19 @@ class Settings(BaseSettings):
     reconcile: Seconds = timedelta(minutes=10)
     """How often every open proposal is looked at for a lost timer or a moved order, at most."""
 
+    agent_limit: Annotated[int, Field(ge=1)] = 100
+    """How many open conversations an agent can have; more wait at the desk."""
+    agent_grace: Seconds = timedelta(minutes=5)
+    """An agent away for longer loses conversations in which a buyer waits for a reply to others."""
+    presence_lease: Seconds = timedelta(seconds=30)
+    """How long a gateway's word counts that somebody is here; it is renewed three times as often."""
+    reply_warning: Seconds = timedelta(seconds=150)
+    reply_overdue: Seconds = timedelta(seconds=180)
+    """A buyer without a reply: the agent is warned after the first, and overdue after the second (the platforms score
+    replies within three minutes)."""
+    remind_before: Seconds = timedelta(minutes=15)
+    """Both sides are told so long before a card's deadline; a card that waits no longer than that tells nobody."""
+
     hello_timeout: Seconds = timedelta(seconds=5)
     heartbeat: Seconds = timedelta(seconds=20)
     drain: Seconds = timedelta(seconds=10)

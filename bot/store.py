@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.conversation import Conversation, read_conversation
-from bot.entry import Entry
+from bot.entry import UNREAD_FLAG, Entry
 from bot.errors import CommandError
+from bot.marks import Mark, Marks, card_marks, read_marks
+from cards.card import Audience
 from cards.model import from_ms, to_ms
 from cards.proposal import FINAL, Proposal
 from scheduler.script import Script, Scripts
@@ -19,6 +21,11 @@ from scheduler.script import Script, Scripts
 _LOAD = Script.beside(__file__, "load")
 _COMMIT = Script.beside(__file__, "commit")
 _READ_LOG = Script.beside(__file__, "read_log")
+_OVERVIEW = Script.beside(__file__, "overview")
+_READ_MARK = Script.beside(__file__, "read_mark")
+_FIELDS = Script.beside(__file__, "fields")
+_READ_SINCE = Script.beside(__file__, "read_since")
+_PUBLISH = Script.beside(__file__, "publish")
 _ADD_LATE = Script.beside(__file__, "add_late")
 _READ_LATE = Script.beside(__file__, "read_late")
 
@@ -59,13 +66,19 @@ class Loaded:
     conversation: Conversation | None
     conversation_version: int
     seq: int
+    marks: Marks
+    """Those that decisions need: since when the buyer waits for a reply, and what was said about it."""
+    open_cards: int
     reply: Reply | None
     proposals: tuple[Proposal | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One decision. `changed` replaces `proposal` (None: a new one); a hold follows from the states of the two."""
+    """One decision. `changed` replaces `proposal` (None: a new one); a hold and marks follow from their states.
+
+    With `changed` None, `proposal` is one that the decision was made on, and that it leaves as it is.
+    """
 
     conversation_id: str
     conversation_version: int
@@ -73,6 +86,7 @@ class Commit:
     proposal: Proposal | None = None
     changed: Proposal | None = None
     entries: Sequence[Entry] = ()
+    marks: Sequence[Mark] = ()
     channels: Sequence[str] = ()
     command: CommandId | None = None
     reply: str = "{}"
@@ -96,6 +110,7 @@ class LogPage:
 
     now: datetime
     conversation: Conversation | None
+    marks: Marks
     first_seq: int
     last_seq: int
     entries: tuple["LoggedEntry", ...] = field(default=())
@@ -108,6 +123,34 @@ class LoggedEntry:
     seq: int
     at_ms: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How a conversation stands: its document (of that version), marks, the log's last seq, and its last line."""
+
+    conversation: Conversation
+    version: int
+    seq: int
+    marks: Marks
+    line: LoggedEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMark:
+    """How far one side has read, how many entries are unread after that, and the log's last seq then."""
+
+    seq: int
+    unread: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardMarks:
+    """Of an open card: the quarter it was last reminded in, and whether its nearing end was told."""
+
+    reminded: int | None
+    near: bool
 
 
 class Store:
@@ -137,22 +180,64 @@ class Store:
             [chat, f"{chat}:replies", *keys],
             [command.id if command else "", len(orders), f"{chat}:proposal:"],
         )
-        now_ms, (version, body, seq), known, *documents = reading
+        now_ms, (version, body, seq, asked, warned, overdue, cards), known, *documents = reading
         return Loaded(
             now=from_ms(now_ms),
             conversation=read_conversation(body) if body else None,
             conversation_version=int(version or 0),
             seq=int(seq or 0),
+            marks=Marks(from_ms(int(asked)) if asked else None, warned is not None, overdue is not None),
+            open_cards=int(cards or 0),
             reply=_known_reply(command, known) if command and known else None,
             proposals=tuple(Proposal.model_validate_json(body) if body else None for _, _, body in documents),
         )
 
-    async def load_many(self, conversation_ids: Sequence[str]) -> list[Loaded]:
-        """Just the conversations, a few hundred at a time, so that nobody else has to wait for all of them."""
-        loaded: list[Loaded] = []
+    async def overviews(self, conversation_ids: Sequence[str]) -> list[Overview | None]:
+        """How these conversations stand, in their order; a few hundred at a time, so that nobody waits for all."""
+        found: list[Overview | None] = []
         for start in range(0, len(conversation_ids), _BATCH):
-            loaded += await asyncio.gather(*[self.load(id) for id in conversation_ids[start : start + _BATCH]])
-        return loaded
+            found += await asyncio.gather(*[self._overview(id) for id in conversation_ids[start : start + _BATCH]])
+        return found
+
+    async def _overview(self, conversation_id: str) -> Overview | None:
+        chat = _chat(conversation_id)
+        flat, line = await self._scripts.run(_OVERVIEW, [chat, f"{chat}:log"], [])
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        if not (body := fields.get(b"b")):
+            return None
+        return Overview(
+            conversation=read_conversation(body),
+            version=int(fields[b"v"]),
+            seq=int(fields.get(b"seq", 0)),
+            marks=read_marks(fields),
+            line=_logged(*line) if line else None,
+        )
+
+    async def card_marks(self, conversation_id: str, proposal_id: str) -> CardMarks:
+        """What was said about an open card beside the card itself."""
+        fields = [f"{name}:{proposal_id}" for name in ("reminded", "near")]
+        reminded, near = await self._scripts.run(_FIELDS, [_chat(conversation_id)], fields)
+        return CardMarks(None if reminded is None else int(reminded), near is not None)
+
+    async def tell(self, channel: str, conversation_id: str, now_ms: int, sign: bytes) -> None:
+        """Tell whoever listens now: a frame that is in no log."""
+        await self._scripts.run(_PUBLISH, [], [channel, f"{conversation_id} 0 {now_ms} {sign.decode()}"])
+
+    async def read_since(self, conversation_id: str, since: datetime, limit: int) -> list[LoggedEntry]:
+        """The newest entries, `limit` at most, that are not older than `since`, in rising order."""
+        key = f"{_chat(conversation_id)}:log"
+        newest_first = await self._scripts.run(_READ_SINCE, [key], [to_ms(since), limit])
+        return [_logged(*entry) for entry in reversed(newest_first)]
+
+    async def mark_read(self, conversation: Conversation, side: Audience, seq: int) -> ReadMark:
+        """That side has read up to `seq`; everybody in the conversation is told. A mark never moves back."""
+        chat = _chat(conversation.id)
+        mark = await self._scripts.run(
+            _READ_MARK,
+            [chat, f"{chat}:log"],
+            [side, seq, UNREAD_FLAG[side], conversation.id, *conversation.channels],
+        )
+        return ReadMark(*mark)
 
     async def commit(self, commit: Commit) -> Committed:
         """Write the decision. Raises Stale, CommandError `id_reused`, or RedisError with its fate unknown."""
@@ -173,7 +258,13 @@ class Store:
         seen, body = commit.conversation_version, commit.conversation
         documents: list[str | bytes | int] = [1, seen, seen + 1 if body else 0, body.model_dump_json() if body else ""]
         holds: list[str | bytes | int] = []
-        if changed := commit.changed:
+        marks = list(commit.marks)
+        if (changed := commit.changed) is None:
+            if before := commit.proposal:
+                keys.append(f"{chat}:proposal:{before.id}")
+                documents += [len(keys), before.version, 0, ""]
+        else:
+            marks += card_marks(commit.proposal, changed)
             version = commit.proposal.version if commit.proposal else 0
             keys.append(f"{chat}:proposal:{changed.id}")
             documents += [len(keys), version, changed.version, changed.model_dump_json()]
@@ -194,8 +285,10 @@ class Store:
             *documents,
             len(holds) // 3,
             *holds,
+            len(marks),
+            *[part for mark in marks for part in mark],
             len(commit.entries),
-            *[entry.to_json() for entry in commit.entries],
+            *[part for entry in commit.entries for part in (entry.flags, entry.to_json())],
             len(commit.channels),
             *commit.channels,
             commit.conversation_id,
@@ -212,15 +305,16 @@ class Store:
     async def _read(self, conversation_id: str, direction: str, seq: int, limit: int) -> LogPage:
         chat = _chat(conversation_id)
         reading = await self._scripts.run(_READ_LOG, [chat, f"{chat}:log"], [direction, seq, limit])
-        now_ms, (_, body, last), first, entries = reading
+        now_ms, flat, first, entries = reading
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        body = fields.get(b"b")
         return LogPage(
             now=from_ms(now_ms),
             conversation=read_conversation(body) if body else None,
+            marks=read_marks(fields),
             first_seq=first,
-            last_seq=int(last or 0),
-            entries=tuple(
-                LoggedEntry(int(entry_id.partition(b"-")[0]), int(at), entry) for entry_id, (_, at, _, entry) in entries
-            ),
+            last_seq=int(fields.get(b"seq", 0)),
+            entries=tuple(_logged(*entry) for entry in entries),
         )
 
     async def add_late(self, proposal: Proposal, intent: Mapping[str, str]) -> None:
@@ -231,6 +325,11 @@ class Store:
         """The last late intents, oldest first, each with the server's `at_ms`."""
         rows = await self._scripts.run(_READ_LATE, [_late(proposal)], [])
         return [{k.decode(): v.decode() for k, v in zip(row[::2], row[1::2], strict=True)} for _, row in rows]
+
+
+def _logged(entry_id: bytes, fields: Sequence[bytes]) -> LoggedEntry:
+    _, at, _, body, *_ = fields
+    return LoggedEntry(int(entry_id.partition(b"-")[0]), int(at), body)
 
 
 def _chat(conversation_id: str) -> str:

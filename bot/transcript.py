@@ -1,10 +1,12 @@
 """What one participant has been told so far: pure, frame in, new entries out.
 
 Law: `logs` holds every entry of every conversation from the first one seen, once and in order. Anything else that a
-gateway sends is a violation of its promise, and is kept as one.
+gateway sends is a violation of its promise, and is kept as one. `items` is the list of conversations as it is now.
 """
 
 from typing import Any
+
+from bot.list_item import after_entry, after_read
 
 Frame = dict[str, Any]
 Entry = dict[str, Any]
@@ -19,8 +21,13 @@ class Transcript:
         self.cursors: dict[str, int] = {}
         """The last seq seen of each conversation: what `hello` resumes from."""
         self.conversations: dict[str, Frame] = {}
+        """Of each conversation how it stands: an item of the list, kept true by what is told since."""
         self.waiting: dict[str, Frame] = {}
         """At an agent's desk: the conversations that nobody has."""
+        self.presence: dict[tuple[str, str], str] = {}
+        """What was told of people by role and id: `online`, `suspended` or `offline`."""
+        self.typing: dict[str, bool] = {}
+        """Of each conversation whether the other side is writing."""
         self.welcome: Frame = {}
         self.violations: list[str] = []
 
@@ -43,6 +50,12 @@ class Transcript:
                 self._welcome(frame)
             case "conversation":
                 self._conversation(frame)
+            case "read":
+                self._read(frame)
+            case "typing":
+                self.typing[frame["conversation_id"]] = frame["active"]
+            case "presence":
+                self._presence(frame)
         return []
 
     def _entry(self, conversation_id: str, entry: Entry) -> tuple[str, Entry]:
@@ -51,20 +64,28 @@ class Transcript:
             self.violations.append(f"{conversation_id}: seq {entry['seq']} after {cursor}")
         self.cursors[conversation_id] = entry["seq"]
         self.logs.setdefault(conversation_id, []).append(entry)
-        if "conversation" in entry:
-            self.conversations[conversation_id] = entry["conversation"]
+        if "text" in entry:
+            self.typing.pop(conversation_id, None)
+        item = self.conversations.get(conversation_id, {"conversation_id": conversation_id, "seq": entry["seq"] - 1})
+        self._keep(after_entry(item, entry, self.role))
         return conversation_id, entry
 
     def _page(self, page: Frame) -> list[tuple[str, Entry]]:
         """A fresh page instead of what is missing: what it repeats is dropped; where it skips, the log begins anew."""
         id, entries = page["conversation_id"], page["entries"]
-        self.conversations[id] = page["conversation"]
         cursor = self.cursors.pop(id, 0)
         if page["last_seq"] < cursor or (entries and entries[0]["seq"] > cursor + 1):
             self.logs[id], cursor = [], 0
         new = [self._entry(id, entry) for entry in entries if entry["seq"] > cursor]
         self.cursors[id] = page["last_seq"]
+        known = self.conversations.get(id, {})
+        self._keep({**{name: known.get(name) for name in ("line", "online")}, **page["conversation"]})
         return new
+
+    @property
+    def role(self) -> str:
+        """What this participant is."""
+        return str(self.welcome["participant"]["role"]) if self.welcome else ""
 
     def _welcome(self, welcome: Frame) -> None:
         self.welcome = welcome
@@ -77,11 +98,34 @@ class Transcript:
             self.cursors.setdefault(f"{who['shop_id']}.{who['id']}", 0)
         self.waiting = {conversation["conversation_id"]: conversation for conversation in welcome["waiting"]}
 
-    def _conversation(self, conversation: Frame) -> None:
-        id = conversation["conversation_id"]
-        if conversation["agent_id"] is None:
-            self.waiting[id] = conversation
+    def _conversation(self, frame: Frame) -> None:
+        """How a conversation stands, told anew; what was told before it may come after it, and is older."""
+        id = frame["conversation_id"]
+        item = {name: value for name, value in frame.items() if name not in ("type", "now_ms")}
+        known = self.conversations.get(id)
+        if known is not None and known["seq"] <= item["seq"]:
+            self.conversations[id] = item
+        self._keep_waiting(item)
+
+    def _keep(self, item: Frame) -> None:
+        self.conversations[item["conversation_id"]] = item
+        self._keep_waiting(item)
+
+    def _keep_waiting(self, item: Frame) -> None:
+        if item.get("group") == "unassigned":
+            self.waiting[item["conversation_id"]] = item
         else:
-            self.waiting.pop(id, None)
+            self.waiting.pop(item["conversation_id"], None)
+
+    def _read(self, frame: Frame) -> None:
+        id = frame["conversation_id"]
         if id in self.conversations:
-            self.conversations[id] = conversation
+            self.conversations[id] = after_read(self.conversations[id], frame, self.role, self.logs.get(id, ()))
+
+    def _presence(self, frame: Frame) -> None:
+        self.presence[frame["role"], frame["id"]] = frame["state"]
+        other = "agent_id" if frame["role"] == "agent" else "buyer_id"
+        if (frame["role"] == "agent") == (self.role == "buyer"):
+            for id, item in self.conversations.items():
+                if item.get(other) == frame["id"]:
+                    self.conversations[id] = {**item, "online": frame["state"] != "offline"}

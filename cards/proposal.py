@@ -205,6 +205,22 @@ def settle(
     return proposal.model_copy(update=successor)
 
 
+_QUARTERS = 4
+
+
+def quarter(proposal: Proposal, now: datetime) -> int:
+    """In which quarter (0 to 3) of its time a waiting proposal is: it can be reminded of once in each."""
+    window = proposal.deadline - proposal.created
+    return max(0, min(_QUARTERS - 1, (now - proposal.created) * _QUARTERS // window))
+
+
+def quarter_end(proposal: Proposal, number: int) -> datetime | None:
+    """When the next quarter begins; None after the last one."""
+    if number >= _QUARTERS - 1:
+        return None
+    return proposal.created + (proposal.deadline - proposal.created) * (number + 1) / _QUARTERS
+
+
 NOTICES = frozenset({State.AGREED, State.REJECTED, State.TIMED_OUT, State.INVALID})
 """The states whose coming the agent is told of (R9); of `withdrawn` they are the author."""
 

@@ -14,10 +14,13 @@ from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.flows.applying import Applying
 from bot.flows.deciding import Parts, decide
+from bot.flows.reminding import Reminding, next_look
 from bot.flows.timer_ids import expiry_of, retry_of
 from bot.frames import Answer, Propose, Withdraw
+from bot.marks import ANSWERED
 from bot.orders.base import OrderEvent, UnknownOrder, read_products
 from bot.participant import Participant, Role
+from bot.proposal_index import ProposalIndex
 from bot.store import CommandId, Commit, Loaded, Reply, Stale
 from cards.errors import AlreadySettled, Refusal, TooEarly
 from cards.order import Order
@@ -28,9 +31,11 @@ from cards.rules import order_refusal
 class Negotiation:
     """Everything that can happen to a proposal, but for the order system's answer (`Applying`)."""
 
-    def __init__(self, parts: Parts, applying: Applying) -> None:
+    def __init__(self, parts: Parts, applying: Applying, reminding: Reminding, index: ProposalIndex) -> None:
         self._parts = parts
         self._applying = applying
+        self._reminding = reminding
+        self._index = index
 
     async def propose(self, who: Participant, command: Propose, command_id: CommandId) -> Reply:
         """Send a card. Raises Refusal, CommandError."""
@@ -57,10 +62,11 @@ class Negotiation:
             raise refusal
         deadline = loaded.now + parts.settings.answer_window
         expiry = expiry_of(command.conversation_id, proposal_id)
-        products, currency, _ = await asyncio.gather(
+        products, currency, *_ = await asyncio.gather(
             read_products(parts.orders, who.shop_id, _products_of(order, command.changes)),
             parts.orders.currency(who.shop_id),
-            parts.timers.arm(expiry, deadline),
+            parts.timers.arm(expiry, next_look(loaded.now, deadline, loaded.now, parts.settings)),
+            self._index.add(who.shop_id, conversation.id, proposal_id, loaded.now),
         )
         proposal = propose(
             order,
@@ -81,6 +87,7 @@ class Negotiation:
                 loaded.conversation_version,
                 changed=proposal,
                 entries=[Entry(author=Author.of(who), card=proposal)],
+                marks=ANSWERED,
                 channels=conversation.channels,
                 command=command_id,
                 reply=_reply(proposal),
@@ -172,7 +179,7 @@ class Negotiation:
         return after
 
     async def expire(self, conversation_id: str, proposal_id: str) -> None:
-        """The deadline's timer fired. One that fired early is armed again; what is settled stays so."""
+        """The deadline's timer fired. Before the deadline it is armed again; if it is near, both sides are reminded."""
 
         async def attempt() -> None:
             loaded = await self._parts.load(conversation_id, proposals=(proposal_id,))
@@ -182,8 +189,11 @@ class Negotiation:
                 after = settle(before, Action.EXPIRE, now=loaded.now)
             except AlreadySettled:
                 return
-            except TooEarly as early:
-                await self._parts.timers.arm(expiry_of(conversation_id, proposal_id), early.deadline)
+            except TooEarly:
+                again = next_look(before.created, before.deadline, loaded.now, self._parts.settings)
+                await self._parts.timers.arm(expiry_of(conversation_id, proposal_id), again)
+                if loaded.conversation:
+                    await self._reminding.near_deadline(loaded, before, loaded.conversation)
                 return
             await self._applying.commit_settled(loaded, before, after)
 

@@ -10,7 +10,8 @@ from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import History, Orders, Quote
 from bot.orders.base import read_products
-from bot.participant import Participant, Role
+from bot.overview import render_marks
+from bot.participant import STAFF, Participant
 from bot.store import LogPage
 from cards.card import Audience, render, render_order, render_quote
 from cards.order import Order
@@ -20,7 +21,7 @@ from cards.texts import Locale
 
 def audience_of(who: Participant) -> Audience:
     """Whose eyes these are."""
-    return "agent" if who.role is Role.AGENT else "buyer"
+    return "agent" if who.role in STAFF else "buyer"
 
 
 class Reading:
@@ -72,10 +73,14 @@ def _products_of(orders: Iterable[Order]) -> list[str]:
 
 
 def render_page(page: LogPage, audience: Audience, locale: Locale) -> dict[str, Any]:
-    """A page of a conversation: `conversation`, `entries`, and the seqs of the oldest entry kept and of the newest."""
+    """A page of a conversation: `conversation` as it stands, `entries`, and the oldest seq kept and the newest."""
     assert page.conversation is not None
     return {
-        "conversation": render_conversation(page.conversation),
+        "conversation": {
+            **render_conversation(page.conversation),
+            "seq": page.last_seq,
+            **render_marks(page.conversation, page.marks, audience),
+        },
         "first_seq": page.first_seq,
         "last_seq": page.last_seq,
         "entries": [

@@ -1,14 +1,16 @@
-"""The timers of a proposal, by id: one for its deadline, one for asking the order system again."""
+"""The timers, by id: of a proposal one for its deadline, one for asking the order system again; of a conversation one
+for the buyer who waits for a reply.
+"""
 
 from typing import Literal, NamedTuple, cast
 
 from cards.proposal import Proposal
 
-Kind = Literal["expire", "apply"]
+Kind = Literal["expire", "apply", "reply"]
 
 
 class TimerId(NamedTuple):
-    """What a timer's id says."""
+    """What a timer's id says; `proposal_id` is empty for `reply`."""
 
     kind: Kind
     conversation_id: str
@@ -23,6 +25,11 @@ def expiry_of(conversation_id: str, proposal_id: str) -> str:
 def retry_of(proposal: Proposal) -> str:
     """The timer that asks the order system again for a change that was agreed to."""
     return f"apply:{proposal.conversation_id}:{proposal.id}"
+
+
+def reply_timer(conversation_id: str) -> str:
+    """The timer of the buyer's first message without a reply."""
+    return f"reply:{conversation_id}:"
 
 
 def read_timer_id(timer_id: str) -> TimerId:

@@ -62,7 +62,7 @@ def test_a_token_says_who_somebody_is_and_for_how_long(
         (
             ["token", "--role", "boss", "--id", "a", "--shop", "b"],
             2,
-            "'boss' is not one of 'buyer', 'agent', 'service'",
+            "'boss' is not one of 'buyer', 'agent', 'supervisor', 'service'",
         ),
         (["token", "--role", "buyer", "--id", "a.b", "--shop", "c"], 2, "--id 'a.b': an id is 1 to 64 letters"),
         (["token", "--role", "buyer", "--id", "a", "--shop", ""], 2, "--shop '': an id is 1 to 64 letters"),

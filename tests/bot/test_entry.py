@@ -67,7 +67,7 @@ def test_there_is_nobody_else_to_see_anything() -> None:
 
 def test_a_notice_is_the_agents_alone() -> None:
     entry = ENTRIES["card and notice"]
-    assert set(render_entry(entry, "buyer", Locale.ZH_CN)) == {"card"}
+    assert set(render_entry(entry, "buyer", Locale.ZH_CN)) == {"card", "unread"}
     notice = render_entry(entry, "agent", Locale.ZH_CN)["notice"]
     assert (notice["text"], notice["agent_id"]) == ("用户拒绝修改规格", "xiaoyu")
 

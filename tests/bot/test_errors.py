@@ -14,6 +14,8 @@ from cards.texts import Locale
 BOT = Path(__file__).parents[2] / "bot"
 CODE_AT = {"CommandError": 0, "problem": 0, "http_problem": 1}
 """Whoever makes an error, and which argument is its code."""
+PARTS = {"error": ("title", "detail"), "system": ("agent", "buyer"), "notice": ("agent",)}
+"""Of each kind of text what there must be: a notice is the agent's alone."""
 CONFLICTS = {AlreadySettled.code: {"label"}, OldVersion.code: {"label"}}
 """Raised by cards; the gateway adds the label of the card's state."""
 
@@ -87,16 +89,16 @@ def test_no_text_is_left_over() -> None:
             assert code in CODES, f"{key} is nobody's"
             assert part in ("title", "detail")
         else:
-            assert kind == "system"
+            assert kind in PARTS
             assert code in words, f"{key} is nobody's"
-            assert part in ("agent", "buyer")
+            assert part in PARTS[kind]
 
 
 def test_every_text_has_its_other_half() -> None:
     keys = set(TEXTS.by_locale[Locale.EN])
     for key in keys:
         kind, code, _ = key.split(".")
-        for part in ("title", "detail") if kind == "error" else ("agent", "buyer"):
+        for part in PARTS[kind]:
             assert f"{kind}.{code}.{part}" in keys
 
 

@@ -76,7 +76,7 @@ async def test_a_lost_timer_is_armed_though_the_order_system_is_away(town: Town)
     await house.timers.disarm(expiry)
     house.negotiation.verify = _away
     assert await house.reconciler.look() == 1
-    assert await house.timers.due_of(expiry) == from_ms(card["deadline_ms"])
+    assert await house.timers.due_of(expiry) == from_ms(card["deadline_ms"]) - house.settings.remind_before
 
 
 async def _away(proposal: object) -> None:

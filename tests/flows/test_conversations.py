@@ -48,10 +48,12 @@ async def test_a_buyers_first_message_waits_for_an_agent(town: Town) -> None:
     here, there = await town.gateway(), await town.gateway()
     agent, buyer = await town.agent(on=here), await town.buyer(on=there)
     id = "nanshan.lin-wan"
+    await agent.be("suspended")
 
     await buyer.say(id, "在吗")
     await agent.wait_for(lambda: id in agent.waiting, 5)
     assert (agent.waiting[id]["buyer_name"], agent.waiting[id]["agent_id"]) == ("林晚", None)
+    await (await town.redis()).hset("desk:{nanshan}:agents", "ahe", "suspended")
     late = await town.agent("ahe", on=there)
     assert [conversation["conversation_id"] for conversation in late.welcome["waiting"]] == [id]
 
@@ -69,6 +71,8 @@ async def test_two_agents_take_a_waiting_conversation_at_once(town: Town) -> Non
     """Seen to fail with the version check removed from commit.lua: both were told that it was theirs."""
     here, there = await town.gateway(), await town.gateway()
     agents = [await town.agent("xiaoyu", on=here), await town.agent("ahe", on=there)]
+    for agent in agents:
+        await agent.be("suspended")
     buyer = await town.buyer(on=here)
     await buyer.say("nanshan.lin-wan", "在吗")
     Crossing([here.house.store, there.house.store])

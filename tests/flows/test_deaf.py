@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.desk.presence import Absence
 from bot.store import Commit, Committed, LogPage
 from tests.flows.scene import Scene
 from tests.flows.town import Gateway
@@ -104,6 +105,8 @@ async def test_an_agent_hears_of_conversations_that_began_to_wait_meanwhile(scen
     """Seen to fail with nobody telling what waits: the buyer waited for an agent who saw nothing."""
     stranger = await scene.town.buyer("chen-mo", on=scene.town.gateways[0])
     colleague = await scene.town.agent("ahe", on=scene.town.gateways[1])
+    for agent in (scene.agent, colleague):
+        await agent.be("suspended")
     async with DeafSpell(scene.town.gateways[1], scene):
         await stranger.say("nanshan.chen-mo", "在吗")
     await colleague.wait_for(lambda: "nanshan.chen-mo" in colleague.waiting, 5)
@@ -117,15 +120,16 @@ async def test_an_agent_hears_of_conversations_that_began_to_wait_while_it_joine
     gateway = scene.town.gateways[1]
     witness = await scene.town.agent(on=gateway)
     stranger = await scene.town.buyer("chen-mo", on=scene.town.gateways[0])
-    name = gateway.house.directory.name
+    await (await scene.town.redis()).hset("desk:{nanshan}:agents", mapping={"ahe": "suspended", "xiaoyu": "suspended"})
+    absence = gateway.house.presence.absence
 
-    async def slow_name(*args: Any) -> str | None:
-        gateway.house.directory.name = name  # type: ignore[method-assign]
+    async def slow_absence(*args: Any) -> Absence | None:
+        gateway.house.presence.absence = absence  # type: ignore[method-assign]
         await stranger.say("nanshan.chen-mo", "在吗")
         await witness.wait_for(lambda: "nanshan.chen-mo" in witness.waiting, 5)
-        return await name(*args)
+        return await absence(*args)
 
-    gateway.house.directory.name = slow_name  # type: ignore[method-assign]
+    gateway.house.presence.absence = slow_absence  # type: ignore[method-assign]
     colleague = await scene.town.agent("ahe", on=gateway)
     await colleague.wait_for(lambda: "nanshan.chen-mo" in colleague.waiting, 5)
 

@@ -22,8 +22,17 @@ BUYER_MAY_NOT: dict[str, Case] = {
     "propose": ("propose", {"conversation_id": HERE, "order_id": "lin-wan-paid", "changes": CHANGES}, "agents_only"),
     "quote": ("quote", {"conversation_id": HERE, "order_id": "lin-wan-paid"}, "agents_only"),
     "withdraw": ("withdraw", {"conversation_id": HERE, "proposal_id": "@card"}, "agents_only"),
-    "transfer": ("transfer", {"conversation_id": HERE, "agent_id": "ahe"}, "not_current_agent"),
-    "transfer to oneself": ("transfer", {"conversation_id": HERE, "agent_id": "lin-wan"}, "not_current_agent"),
+    "remind": ("remind", {"conversation_id": HERE, "proposal_id": "@card"}, "agents_only"),
+    "transfer": ("transfer", {"conversation_id": HERE, "agent_id": "ahe"}, "agents_only"),
+    "close": ("close", {"conversation_id": HERE}, "agents_only"),
+    "list": ("conversations", {}, "agents_only"),
+    "see the agents": ("agents", {}, "agents_only"),
+    "see what waits": ("waiting_cards", {}, "agents_only"),
+    "see what was missed": ("missed", {"since_ms": 0}, "agents_only"),
+    "count": ("stats", {}, "supervisor_only"),
+    "be suspended": ("status", {"state": "suspended"}, "agents_only"),
+    "see quick replies": ("quick_replies", {}, "agents_only"),
+    "add quick replies": ("add_quick_reply", {"text": "x"}, "agents_only"),
 }
 
 STRANGER_MAY_NOT: dict[str, Case] = {

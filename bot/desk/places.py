@@ -1,0 +1,105 @@
+"""Whose each conversation of a shop is, as the desk knows it, and who gets one that nobody has.
+
+Law: an index is written before the commit that needs it, so it may name too many conversations and never too few; after
+the commit the conversation is put in its place, and of two such calls the later document wins.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.conversation import Conversation
+from cards.model import to_ms
+from scheduler.script import Script, Scripts
+
+_HAND_OUT, _TAKE, _PLACE, _RELEASE, _MEMBERS, _PAST_OF = (
+    Script.beside(__file__, name) for name in ("hand_out", "take", "place", "release", "members", "past")
+)
+
+_PAST = 200
+"""How many conversations that went to others an agent is still told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A conversation that is kept for an agent until it is committed that they have it."""
+
+    conversation_id: str
+    agent_id: str
+    agent_name: str
+
+
+class Desk:
+    """The waiting conversations and the inboxes of every shop. Every call may raise redis.exceptions.RedisError.
+
+    `agent_limit` is how many open conversations an agent may have.
+    """
+
+    def __init__(self, scripts: Scripts, agent_limit: int) -> None:
+        self._scripts = scripts
+        self._limit = agent_limit
+
+    async def find_agent(self, shop_id: str, conversation_id: str) -> Reserved | None:
+        """An agent for this conversation, now reserved for them; None: nobody has room, and it waits at the desk."""
+        found = await self._hand_out(shop_id, 0, [conversation_id])
+        return found[0] if found else None
+
+    async def hand_out(self, shop_id: str, most: int = 50) -> list[Reserved]:
+        """An agent for each of the conversations that wait longest, as far as there is room."""
+        return await self._hand_out(shop_id, most, [])
+
+    async def _hand_out(self, shop_id: str, most: int, ids: list[str]) -> list[Reserved]:
+        found = await self._scripts.run(_HAND_OUT, [waiting_key(shop_id)], [self._limit, most, *ids])
+        parts = [part.decode() for part in found]
+        return [Reserved(*parts[i : i + 3]) for i in range(0, len(parts), 3)]
+
+    async def take(self, shop_id: str, conversation_id: str, agent_id: str) -> bool:
+        """Reserve it for this agent; False: they have as many as they may."""
+        desk = f"desk:{{{shop_id}}}:"
+        keys = [inbox_key(shop_id, agent_id), *(desk + name for name in ("held", "idle", "present", "gone", "left"))]
+        return bool(await self._scripts.run(_TAKE, keys, [conversation_id, agent_id, self._limit]))
+
+    async def release(self, shop_id: str, conversation_id: str, agent_id: str) -> None:
+        """Give up a reservation: the conversation went elsewhere."""
+        desk = f"desk:{{{shop_id}}}:"
+        keys = [inbox_key(shop_id, agent_id), desk + "held", desk + "placed"]
+        await self._scripts.run(_RELEASE, keys, [conversation_id, agent_id])
+
+    async def place(self, conversation: Conversation, version: int, since: datetime) -> None:
+        """Put it where its document of that version says; if that is among the waiting, then since that instant."""
+        whose = "closed" if not conversation.open else "agent" if conversation.agent_id else "nobody"
+        await self._scripts.run(
+            _PLACE,
+            [waiting_key(conversation.shop_id)],
+            [conversation.id, version, whose, conversation.agent_id or "", to_ms(since), _PAST],
+        )
+
+    async def inbox(self, shop_id: str, agent_id: str) -> list[str]:
+        """The conversations that may be this agent's: check each against its document, and `drop` the others."""
+        return await self._members(inbox_key(shop_id, agent_id), [])
+
+    async def waiting(self, shop_id: str) -> list[str]:
+        """The conversations that may wait, longest first: check each against its document, and `drop` the others."""
+        return await self._members(waiting_key(shop_id), [])
+
+    async def past(self, shop_id: str, agent_id: str, since: datetime) -> list[str]:
+        """The conversations that went from this agent to somebody else since then, of the last 200."""
+        key = f"desk:{{{shop_id}}}:past:{agent_id}"
+        return [id.decode() for id in await self._scripts.run(_PAST_OF, [key], [to_ms(since)])]
+
+    async def drop(self, shop_id: str, agent_id: str | None, conversation_ids: list[str]) -> None:
+        """These are not the agent's (None: do not wait), unless they are about to be."""
+        key = waiting_key(shop_id) if agent_id is None else inbox_key(shop_id, agent_id)
+        await self._members(key, conversation_ids)
+
+    async def _members(self, key: str, drop: list[str]) -> list[str]:
+        return [id.decode() for id in await self._scripts.run(_MEMBERS, [key], drop)]
+
+
+def waiting_key(shop_id: str) -> str:
+    """The zset of a shop's waiting conversations, after which all its desk's keys are named."""
+    return f"desk:{{{shop_id}}}:waiting"
+
+
+def inbox_key(shop_id: str, agent_id: str) -> str:
+    """The zset of an agent's conversations."""
+    return f"desk:{{{shop_id}}}:inbox:{agent_id}"

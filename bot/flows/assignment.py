@@ -1,0 +1,271 @@
+"""Who has a conversation: given out, taken, handed to a colleague, offered to others, closed.
+
+Law: it is committed in the conversation's document; the desk is told before (a reservation) and after (its place), and
+whatever was left between the two is carried out by the next who looks.
+"""
+
+import asyncio
+import logging
+
+import orjson
+
+from bot.conversation import Conversation, check_current_agent, conversation_id
+from bot.desk.inboxes import Inboxes
+from bot.desk.places import Desk, Reserved
+from bot.desk.presence import AgentState, News, Presence
+from bot.directory import Directory
+from bot.entry import Author, Entry, render_conversation
+from bot.errors import CommandError
+from bot.flows.deciding import Parts, decide
+from bot.flows.reply_clock import ReplyClock
+from bot.frames import Close, Open, Status, Transfer
+from bot.marks import ANSWERED, ASKED_ANEW, NO_OPEN_CARDS, Mark
+from bot.participant import Participant, Role, desk_channel, live_channel
+from bot.store import CommandId, Commit, Committed, Loaded, Reply
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 50
+"""Waiting conversations that are given out at a time."""
+
+
+class Assignment:
+    """Moves conversations between agents, and to and from the desk."""
+
+    def __init__(
+        self, parts: Parts, desk: Desk, inboxes: Inboxes, presence: Presence, directory: Directory, clock: ReplyClock
+    ) -> None:
+        self._parts = parts
+        self._desk = desk
+        self._inboxes = inboxes
+        self._presence = presence
+        self._directory = directory
+        self._clock = clock
+        self._looking: dict[str, bool] = {}
+        """The shops whose desk is being seen to here, and whether there is more to see to by now."""
+
+    async def open(self, who: Participant, command: Open, command_id: CommandId) -> Reply:
+        """An agent opens the conversation with a buyer, or takes the one that waits. Raises CommandError."""
+        id = conversation_id(who.shop_id, command.buyer_id)
+        try:
+            return await decide(lambda: self._open(who, id, command, command_id))
+        except CommandError:
+            await self._desk.release(who.shop_id, id, who.id)
+            raise
+
+    async def _open(self, who: Participant, id: str, command: Open, command_id: CommandId) -> Reply:
+        loaded = await self._parts.load(id, command_id)
+        if loaded.reply:
+            return loaded.reply
+        conversation = loaded.conversation
+        if conversation is None:
+            name = await self._buyer_name(who.shop_id, command.buyer_id)
+            conversation = Conversation(
+                id=id, shop_id=who.shop_id, buyer_id=command.buyer_id, buyer_name=name, opened=loaded.now
+            )
+        elif conversation.agent_id == who.id:
+            return Reply(_reply(conversation), loaded.seq)
+        elif conversation.agent_id is not None:
+            raise CommandError("conversation_taken", agent_name=conversation.agent_name or conversation.agent_id)
+        if not await self._desk.take(who.shop_id, id, who.id):
+            raise CommandError("too_many_open", limit=self._parts.settings.agent_limit)
+        committed = await self.commit(
+            loaded,
+            conversation.given_to(who.id, who.name),
+            Entry(author=Author.of(who), system="opened", params={"agent": who.name}),
+            command=command_id,
+        )
+        return committed.reply
+
+    async def _buyer_name(self, shop_id: str, buyer_id: str) -> str:
+        if name := await self._directory.name(shop_id, "buyer", buyer_id):
+            return name
+        if await self._parts.orders.orders(shop_id, buyer_id):
+            return buyer_id
+        raise CommandError("unknown_buyer", buyer_id=buyer_id)
+
+    async def transfer(self, who: Participant, command: Transfer, command_id: CommandId) -> Reply:
+        """The current agent hands the conversation to a colleague, who sees all of it. Raises CommandError."""
+        try:
+            return await decide(lambda: self._transfer(who, command, command_id))
+        except CommandError:
+            if command.agent_id != who.id:
+                await self._desk.release(who.shop_id, command.conversation_id, command.agent_id)
+            raise
+
+    async def _transfer(self, who: Participant, command: Transfer, command_id: CommandId) -> Reply:
+        loaded = await self._parts.load(command.conversation_id, command_id)
+        if loaded.reply:
+            return loaded.reply
+        conversation = check_current_agent(who, loaded.conversation)
+        if command.agent_id == who.id:
+            raise CommandError("transfer_to_self")
+        name = await self._directory.name(who.shop_id, "agent", command.agent_id)
+        if name is None:
+            raise CommandError("unknown_agent", agent_id=command.agent_id)
+        if not await self._desk.take(who.shop_id, conversation.id, command.agent_id):
+            raise CommandError("agent_full", agent_name=name, limit=self._parts.settings.agent_limit)
+        what, params = "transferred", {"agent": who.name, "to": name}
+        if command.reason is not None:
+            what, params = "transferred_because", {**params, "reason": command.reason}
+        if loaded.marks.asked:
+            await self._clock.start(conversation.id, loaded.now)
+        committed = await self.commit(
+            loaded,
+            conversation.given_to(command.agent_id, name),
+            Entry(author=Author.of(who), system=what, params=params),
+            marks=ASKED_ANEW,
+            command=command_id,
+        )
+        return committed.reply
+
+    async def close(self, who: Participant, command: Close, command_id: CommandId) -> Reply:
+        """The current agent ends the conversation, until the buyer writes again. Raises CommandError."""
+        return await decide(lambda: self._close(who, command, command_id))
+
+    async def _close(self, who: Participant, command: Close, command_id: CommandId) -> Reply:
+        loaded = await self._parts.load(command.conversation_id, command_id)
+        if loaded.reply:
+            return loaded.reply
+        conversation = check_current_agent(who, loaded.conversation)
+        if loaded.open_cards:
+            raise CommandError("open_cards", cards=loaded.open_cards)
+        committed = await self.commit(
+            loaded,
+            conversation.given_up(open=False),
+            Entry(author=Author.of(who), system="closed", params={"agent": who.name}),
+            marks=(NO_OPEN_CARDS, *ANSWERED),
+            command=command_id,
+        )
+        return committed.reply
+
+    async def commit(
+        self,
+        loaded: Loaded,
+        changed: Conversation,
+        entry: Entry,
+        *,
+        marks: tuple[Mark, ...] = (),
+        command: CommandId | None = None,
+    ) -> Committed:
+        """Write that the conversation is in other hands. Both sides, the agent before and the desk are told.
+
+        Raises Stale. Whoever calls has reserved it for its agent, if it gets one.
+        """
+        channels = [*changed.channels, desk_channel(changed.shop_id)]
+        if (before := loaded.conversation) and before.agent_id:
+            channels.append(live_channel(before.shop_id, Role.AGENT, before.agent_id))
+        committed = await self._parts.store.commit(
+            Commit(
+                changed.id,
+                loaded.conversation_version,
+                conversation=changed,
+                entries=[entry.model_copy(update={"conversation": changed})],
+                marks=marks,
+                channels=list(dict.fromkeys(channels)),
+                command=command,
+                reply=_reply(changed) if entry.text is None else "{}",
+            )
+        )
+        if not committed.repeated:
+            self._parts.background.start(
+                self._place(changed, loaded.conversation_version + 1, loaded), "putting a conversation in its place"
+            )
+        return committed
+
+    async def _place(self, conversation: Conversation, version: int, loaded: Loaded) -> None:
+        await self._desk.place(conversation, version, loaded.marks.asked or loaded.now)
+        before = loaded.conversation.agent_id if loaded.conversation else None
+        if before not in (None, conversation.agent_id):
+            await self._presence.look(conversation.shop_id)  # there is room for another one now
+
+    async def choose(self, who: Participant, command: Status) -> dict[str, str]:
+        """The agent gets new conversations from now on, or no new ones."""
+        await self._presence.choose(who.shop_id, who.id, AgentState(command.state))
+        await self._presence.look(who.shop_id)
+        return {"state": command.state}
+
+    async def see_to(self, shop_id: str, news: News) -> None:
+        """Something waits at a desk, or somebody has been away for too long: see to it in the background, once."""
+        if shop_id in self._looking:
+            self._looking[shop_id] = True
+        else:
+            self._looking[shop_id] = False
+            self._parts.background.start(self._see_to(shop_id, news), "seeing to a desk")
+
+    async def _see_to(self, shop_id: str, news: News) -> None:
+        try:
+            for agent_id in news.gone:
+                await self._offer_all(shop_id, agent_id)
+            if news.waiting or news.gone:
+                await self.hand_out(shop_id)
+        finally:
+            again = self._looking.pop(shop_id)
+        if again:
+            await self._presence.look(shop_id)
+
+    async def hand_out(self, shop_id: str) -> None:
+        """Give what waits to whoever has room."""
+        seen: set[str] = set()
+        while new := [one for one in await self._desk.hand_out(shop_id, _AT_ONCE) if one.conversation_id not in seen]:
+            seen.update(one.conversation_id for one in new)
+            await asyncio.gather(*[self._give(shop_id, one) for one in new])
+
+    async def _give(self, shop_id: str, reserved: Reserved) -> None:
+        await decide(lambda: self._give_once(shop_id, reserved))
+
+    async def _give_once(self, shop_id: str, reserved: Reserved) -> None:
+        loaded = await self._parts.load(reserved.conversation_id)
+        conversation = loaded.conversation
+        if conversation is None:  # its first message is still under way, or was lost with whoever carried it
+            for agent_id in (reserved.agent_id, None):
+                await self._desk.drop(shop_id, agent_id, [reserved.conversation_id])
+        elif conversation.open and conversation.agent_id is None:
+            entry = Entry(system="assigned", params={"agent": reserved.agent_name})
+            await self.commit(loaded, conversation.given_to(reserved.agent_id, reserved.agent_name), entry)
+        else:
+            await self._desk.place(conversation, loaded.conversation_version, loaded.now)
+            if conversation.agent_id != reserved.agent_id:
+                await self._desk.release(shop_id, conversation.id, reserved.agent_id)
+
+    async def _offer_all(self, shop_id: str, agent_id: str) -> None:
+        """An agent is away for too long: whoever waits for their reply gets another agent, or waits at the desk."""
+        absence = await self._presence.absence(shop_id, agent_id)
+        if absence is None or absence.back is None:
+            for overview in await self._inboxes.of_agent(shop_id, agent_id):
+                if overview.marks.asked:
+                    await decide(lambda id=overview.conversation.id: self._offer(id, agent_id))  # type: ignore[misc]
+        await self._presence.seen_to(shop_id, agent_id)
+
+    async def _offer(self, conversation_id: str, agent_id: str) -> None:
+        loaded = await self._parts.load(conversation_id)
+        conversation = loaded.conversation
+        if conversation is None or conversation.agent_id != agent_id or not loaded.marks.asked:
+            return
+        changed, entry = await self.find_other(conversation)
+        if changed.agent_id:
+            await self._clock.start(conversation.id, loaded.now)
+        await self.commit(loaded, changed, entry, marks=ASKED_ANEW if changed.agent_id else ())
+
+    async def find_other(self, conversation: Conversation) -> tuple[Conversation, Entry]:
+        """The conversation in the hands of an agent who is here, or waiting for one; and what both sides are told."""
+        found = await self._desk.find_agent(conversation.shop_id, conversation.id)
+        before = conversation.agent_name or ""
+        if found is None:
+            waits = conversation.given_up(open=True)
+            return waits, Entry(system="returned", params={"agent": before}) if before else Entry()
+        given = conversation.given_to(found.agent_id, found.agent_name)
+        if before:
+            return given, Entry(system="reassigned", params={"agent": before, "to": found.agent_name})
+        return given, Entry(system="assigned", params={"agent": found.agent_name})
+
+    async def away_for_long(self, shop_id: str, agent_id: str) -> bool:
+        """Whether this agent is away, and has been for longer than the grace time."""
+        absence = await self._presence.absence(shop_id, agent_id)
+        if absence is None or absence.back is not None:
+            return False
+        return self._parts.clock.now() - absence.left >= self._parts.settings.agent_grace
+
+
+def _reply(conversation: Conversation) -> str:
+    return orjson.dumps({"conversation": render_conversation(conversation)}).decode()

@@ -1,0 +1,108 @@
+"""What happened in an agent's conversations while they were away: read from the logs, in order.
+
+Law: nothing is kept for this; an absence is two instants, and what lies between them is in the logs.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.desk.inboxes import Inboxes
+from bot.desk.places import Desk
+from bot.desk.presence import Presence
+from bot.entry import read_entry, render_entry
+from bot.errors import CommandError
+from bot.flows.deciding import Parts
+from bot.frames import Missed as MissedCommand
+from bot.participant import Participant, Role
+from bot.store import LoggedEntry, Overview
+from cards.model import from_ms, to_ms
+from cards.proposal import NOTICES
+from cards.texts import Locale
+
+_OF_EACH = 500
+"""Entries of one conversation that are looked at, the newest."""
+_READS = 200
+
+
+class Missed:
+    """Reads what an agent missed."""
+
+    def __init__(self, parts: Parts, desk: Desk, inboxes: Inboxes, presence: Presence) -> None:
+        self._parts = parts
+        self._desk = desk
+        self._inboxes = inboxes
+        self._presence = presence
+
+    async def summary(self, who: Participant, mine: Sequence[Overview]) -> dict[str, Any] | None:
+        """Of the agent's last absence: outcomes by state, conversations that came, that went to others, overdue ones.
+
+        `mine` are the agent's conversations now. None for an agent who was never away.
+        """
+        absence = await self._presence.absence(who.shop_id, who.id)
+        if absence is None or absence.back is None:
+            return None
+        news = await self._since(who, mine, absence.left)
+        outcomes: Counter[str] = Counter()
+        came: set[str] = set()
+        went: set[str] = set()
+        overdue: set[str] = set()
+        for conversation_id, logged in news:
+            entry = read_entry(logged.body)
+            if logged.at_ms > to_ms(absence.back):
+                continue
+            if entry.notice in NOTICES and entry.notice_to == who.id:
+                outcomes[entry.notice] += 1
+            if entry.notice == "reply_overdue" and entry.notice_to == who.id:
+                overdue.add(conversation_id)
+            if entry.conversation is not None:
+                came_here = entry.conversation.agent_id == who.id
+                (came if came_here else went).add(conversation_id)
+                (went if came_here else came).discard(conversation_id)
+        return {
+            "from_ms": to_ms(absence.left),
+            "to_ms": to_ms(absence.back),
+            "outcomes": dict(outcomes),
+            "new_conversations": len(came),
+            "handed_on": len(went),
+            "overdue": len(overdue),
+        }
+
+    async def entries(self, who: Participant, command: MissedCommand, locale: Locale) -> dict[str, Any]:
+        """What happened since an instant, in order; `next_ms` is where to go on, if anywhere. Raises CommandError."""
+        if who.role is not Role.AGENT:
+            raise CommandError("agents_only")
+        mine = await self._inboxes.of_agent(who.shop_id, who.id)
+        news = await self._since(who, mine, from_ms(command.since_ms))
+        end = command.limit
+        while end < len(news) and news[end][1].at_ms == news[end - 1][1].at_ms:
+            end += 1  # where to go on is an instant, so nothing of one instant is left for the next page
+        page = news[:end]
+        return {
+            "now_ms": self._parts.clock.now_ms(),
+            "entries": [
+                {
+                    "conversation_id": id,
+                    "seq": one.seq,
+                    "at_ms": one.at_ms,
+                    **render_entry(read_entry(one.body), "agent", locale),
+                }
+                for id, one in page
+            ],
+            "next_ms": news[end][1].at_ms if end < len(news) else None,
+        }
+
+    async def _since(
+        self, who: Participant, mine: Sequence[Overview], since: datetime
+    ) -> list[tuple[str, LoggedEntry]]:
+        """The entries of these conversations, and of those that went to others since then, by time."""
+        past = await self._desk.past(who.shop_id, who.id, since)
+        ids = list(dict.fromkeys([*(one.conversation.id for one in mine), *past]))
+        found: list[tuple[str, LoggedEntry]] = []
+        for start in range(0, len(ids), _READS):
+            batch = ids[start : start + _READS]
+            logs = await asyncio.gather(*[self._parts.store.read_since(id, since, _OF_EACH) for id in batch])
+            found += [(id, entry) for id, log in zip(batch, logs, strict=True) for entry in log]
+        return sorted(found, key=lambda one: (one[1].at_ms, one[0], one[1].seq))

@@ -1,0 +1,84 @@
+"""An item of the list of conversations, kept true by what happens: pure, and the same for every client.
+
+Law: an item says what was true at its `seq`; every later entry is folded in once, so items need not be asked for again.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+Item = dict[str, Any]
+Entry = dict[str, Any]
+Frame = dict[str, Any]
+
+
+def after_entry(item: Item, entry: Entry, role: str) -> Item:
+    """The item after an entry, as that role sees it; one that it includes already changes nothing."""
+    if entry["seq"] <= item["seq"]:
+        return item
+    new = {**item, "seq": entry["seq"]}
+    if entry.get("unread"):
+        new["unread"] = new.get("unread", 0) + 1
+    if "conversation" in entry:
+        new.update(entry["conversation"])
+    if "card" in entry:
+        _take_card(new, entry["card"])
+    if "text" in entry:
+        new["line"] = {"seq": entry["seq"], "at_ms": entry["at_ms"], **entry["text"]}
+    elif "card" in entry:
+        card = entry["card"]
+        text = f"{card['title']} · {card['label']}"
+        new["line"] = {
+            "seq": entry["seq"],
+            "at_ms": entry["at_ms"],
+            "by": None,
+            "text": text,
+            "proposal_id": card["proposal_id"],
+        }
+    if role != "buyer":
+        _take_waiting_time(new, entry)
+    return new
+
+
+def _take_card(new: Item, card: Frame) -> None:
+    others = [one for one in new.get("cards", ()) if one["proposal_id"] != card["proposal_id"]]
+    if card["state"] in ("pending", "applying"):
+        others.append({name: card[name] for name in ("proposal_id", "order_id", "state", "deadline_ms")})
+    new["cards"] = sorted(others, key=lambda one: one["deadline_ms"])
+
+
+def _take_waiting_time(new: Item, entry: Entry) -> None:
+    """Since when the buyer waits for a reply: from their first message to the agent's, or to other hands."""
+    by = entry["text"]["by"]["role"] if "text" in entry else None
+    system = entry.get("system", {}).get("code")
+    answered = by == "agent" or ("card" in entry and entry["card"]["version"] == 1) or system == "closed"
+    if answered:
+        new["asked_ms"], new["overdue"] = None, False
+    elif system in _ANEW and new.get("asked_ms") is not None:
+        new["asked_ms"], new["overdue"] = entry["at_ms"], False
+    if by == "buyer" and new.get("asked_ms") is None:
+        new["asked_ms"], new["overdue"] = entry["at_ms"], False
+    if entry.get("notice", {}).get("code") == "reply_overdue":
+        new["overdue"] = True
+    new["group"] = _group(new)
+
+
+_ANEW = ("transferred", "transferred_because", "reassigned")
+"""System lines after which somebody else has to reply, in their own time."""
+
+
+def _group(item: Item) -> str | None:
+    if not item.get("open", True):
+        return None
+    if item.get("agent_id") is None:
+        return "unassigned"
+    return "to_reply" if item.get("asked_ms") is not None else "in_progress"
+
+
+def after_read(item: Item, read: Frame, role: str, log: Sequence[Entry]) -> Item:
+    """The item after one side has read on; `log` has the entries that came since."""
+    new = {**item, "read": {**item.get("read", {}), read["by"]: read["seq"]}}
+    if (read["by"] == "buyer") == (role == "buyer"):
+        new["unread"] = read["unread"] + sum(
+            bool(entry.get("unread")) for entry in log if entry["seq"] > read["last_seq"]
+        )
+    return new
