@@ -93,7 +93,7 @@ class House:
         self.gateway = Gateway(self.parts, Commands(flows), self.fanout, reception, self.tokens)
         self.watcher = Watcher(self.timers, self.timer_fired)
         self.alarms = Alarms(self.watcher, connector.primaries, db=connector.db)
-        self.reconciler = Reconciler(self.parts, self.negotiation, index, connector.primaries)
+        self.reconciler = Reconciler(self.parts, self.negotiation, index, self.desk, connector.primaries)
         self.events = ShopEvents(connector.client, self.order_event)
 
     async def timer_fired(self, timer_id: str, due: datetime) -> None:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from bot.errors import CommandError
-from bot.participant import STAFF, Participant, Role, live_channel
+from bot.participant import STAFF, Participant, Role, desk_channel, live_channel
 from cards.model import Instant, Model
 
 
@@ -21,11 +21,11 @@ class Conversation(Model):
 
     @property
     def channels(self) -> list[str]:
-        """Who hears of what happens here: the buyer, and the agent if there is one."""
-        channels = [live_channel(self.shop_id, Role.BUYER, self.buyer_id)]
-        if self.agent_id is not None:
-            channels.append(live_channel(self.shop_id, Role.AGENT, self.agent_id))
-        return channels
+        """Who hears of what happens here: the buyer, and the agent, or without one the whole desk."""
+        buyer = live_channel(self.shop_id, Role.BUYER, self.buyer_id)
+        if self.agent_id is None:
+            return [buyer, desk_channel(self.shop_id)]
+        return [buyer, live_channel(self.shop_id, Role.AGENT, self.agent_id)]
 
     def given_to(self, agent_id: str, agent_name: str) -> "Conversation":
         """The same conversation, open and in that agent's hands."""

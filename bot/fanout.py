@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _PAGE = 200
 _FRESH_PAGE = 50
+_RESUMED_AT_ONCE = 16
+"""Conversations of one session that are read at once when it comes back."""
 _READS = 64
 """Sessions that read logs at once: thousands that come back together must not crowd out the commands."""
 
@@ -152,7 +154,7 @@ class Fanout:
                 else:
                     items = await self._listing.items(who.shop_id, mine, session.locale)
             for one, item in zip(mine, items, strict=True):
-                if one.seq > session.cursors.get(one.conversation.id, 0):
+                if who.role is not Role.SUPERVISOR and one.seq > session.cursors.get(one.conversation.id, 0):
                     self._behind(session, one.conversation.id, one.seq)
                 session.tell(encode({"type": "conversation", "now_ms": self._clock.now_ms(), **item}))
         except RedisError as error:
@@ -166,8 +168,10 @@ class Fanout:
 
     async def resume(self, session: Session, cursors: Mapping[str, int]) -> None:
         """The welcome was sent: send what is missing since these cursors, then let live entries through."""
-        for conversation_id, cursor in cursors.items():
-            await self._send_missing(session, conversation_id, cursor)
+        missing = list(cursors.items())
+        for start in range(0, len(missing), _RESUMED_AT_ONCE):
+            batch = missing[start : start + _RESUMED_AT_ONCE]
+            await asyncio.gather(*[self._send_missing(session, id, cursor) for id, cursor in batch])
         self._release(session)
 
     def _release(self, session: Session) -> None:

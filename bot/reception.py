@@ -59,7 +59,7 @@ class Reception:
             frame["missed"] = await self._missed.summary(who, mine)
             frame["reply_overdue_ms"] = round(settings.reply_overdue.total_seconds() * 1000)
             frame["state"] = await self._listing.state(who)
-        return frame, {one.conversation.id: one.seq for one in mine}
+        return frame, {one.conversation.id: one.seq for one in mine} if who.role is Role.AGENT else {}
 
     async def _remember(self, who: Participant) -> None:
         role: Literal["agent", "buyer"]

@@ -1,4 +1,5 @@
-"""A slow second look at every open proposal: is its timer still there, is its order still the one it was made on?
+"""A slow second look: has every open proposal its timer, and is its order still the one it was made on? Does the desk
+know whose every open conversation is?
 
 Law: it repairs what only a lost write can break (a failover that lost timers, a process that died between a commit and
 its second look at the order); nothing else depends on it. Any number of processes may run it, since all it does is
@@ -15,6 +16,7 @@ from typing import cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from bot.desk.places import Desk
 from bot.flows.deciding import Parts
 from bot.flows.negotiation import Negotiation
 from bot.flows.reminding import next_look
@@ -25,6 +27,7 @@ from cards.proposal import Proposal, State
 log = logging.getLogger(__name__)
 
 _HOLD = re.compile(rb"^chat:\{([^}]+)\}:hold:(.+)$")
+_CHAT = re.compile(rb"^chat:\{([^}]+)\}$")
 _SCAN = 500
 """Keys looked at in one step; a pause of as long as the step took follows, so that it takes half a core at most."""
 
@@ -37,11 +40,13 @@ class Reconciler:
         parts: Parts,
         negotiation: Negotiation,
         index: ProposalIndex,
+        desk: Desk,
         primaries: Callable[[], Awaitable[Sequence[Redis]]],
     ) -> None:
         self._parts = parts
         self._negotiation = negotiation
         self._index = index
+        self._desk = desk
         self._primaries = primaries
 
     async def run(self) -> None:
@@ -58,18 +63,30 @@ class Reconciler:
 
     async def look(self) -> int:
         """Look at every open proposal once; how many had lost a timer. Raises RedisError."""
-        return sum([await self._check(conversation_id, order_id) async for conversation_id, order_id in self._holds()])
+        repaired = 0
+        async for key in self._keys():
+            if hold := _HOLD.match(key):
+                repaired += await self._check(hold[1].decode(), hold[2].decode())
+            elif chat := _CHAT.match(key):
+                await self._place(chat[1].decode())
+        return repaired
 
-    async def _holds(self) -> AsyncIterator[tuple[str, str]]:
+    async def _place(self, conversation_id: str) -> None:
+        """Of a conversation whose gateway died on the way the desk may not know."""
+        loaded = await self._parts.load(conversation_id)
+        if loaded.conversation is not None and loaded.conversation.open:
+            since = loaded.marks.asked or loaded.now
+            await self._desk.place(loaded.conversation, loaded.conversation_version, since)
+
+    async def _keys(self) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
         for primary in await self._primaries():
             cursor = 0
             while True:
                 began = clock()
-                cursor, keys = await primary.scan(cursor, match="chat:*:hold:*", count=_SCAN)
+                cursor, keys = await primary.scan(cursor, match="chat:*", count=_SCAN)
                 for key in keys:
-                    if found := _HOLD.match(cast(bytes, key)):
-                        yield found[1].decode(), found[2].decode()
+                    yield cast(bytes, key)
                 if cursor == 0:
                     break
                 await asyncio.sleep(clock() - began)
@@ -84,7 +101,8 @@ class Reconciler:
             timer, due = retry_of(proposal), self._parts.clock.now() + settings.retry_after
         else:
             timer = expiry_of(conversation_id, proposal.id)
-            due = next_look(proposal.created, proposal.deadline, loaded.now, settings)
+            # As when it was made: what was to be told meanwhile is told now.
+            due = next_look(proposal.created, proposal.deadline, proposal.created, settings)
         lost = await timers.due_of(timer) is None
         if lost:
             await timers.arm(timer, due)

@@ -21,7 +21,7 @@ from bot.flows.reply_clock import ReplyClock
 from bot.frames import Close, Open, Status, Transfer
 from bot.marks import ANSWERED, ASKED_ANEW, NO_OPEN_CARDS, Mark
 from bot.participant import Participant, Role, desk_channel, live_channel
-from bot.store import CommandId, Commit, Committed, Loaded, Reply
+from bot.store import CommandId, Commit, Committed, Loaded, Reply, Stale
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +46,10 @@ class Assignment:
 
     async def open(self, who: Participant, command: Open, command_id: CommandId) -> Reply:
         """An agent opens the conversation with a buyer, or takes the one that waits. Raises CommandError."""
-        id = conversation_id(who.shop_id, command.buyer_id)
-        try:
-            return await decide(lambda: self._open(who, id, command, command_id))
-        except CommandError:
-            await self._desk.release(who.shop_id, id, who.id)
-            raise
+        return await decide(lambda: self._open(who, command, command_id))
 
-    async def _open(self, who: Participant, id: str, command: Open, command_id: CommandId) -> Reply:
+    async def _open(self, who: Participant, command: Open, command_id: CommandId) -> Reply:
+        id = conversation_id(who.shop_id, command.buyer_id)
         loaded = await self._parts.load(id, command_id)
         if loaded.reply:
             return loaded.reply
@@ -86,12 +82,7 @@ class Assignment:
 
     async def transfer(self, who: Participant, command: Transfer, command_id: CommandId) -> Reply:
         """The current agent hands the conversation to a colleague, who sees all of it. Raises CommandError."""
-        try:
-            return await decide(lambda: self._transfer(who, command, command_id))
-        except CommandError:
-            if command.agent_id != who.id:
-                await self._desk.release(who.shop_id, command.conversation_id, command.agent_id)
-            raise
+        return await decide(lambda: self._transfer(who, command, command_id))
 
     async def _transfer(self, who: Participant, command: Transfer, command_id: CommandId) -> Reply:
         loaded = await self._parts.load(command.conversation_id, command_id)
@@ -150,23 +141,28 @@ class Assignment:
     ) -> Committed:
         """Write that the conversation is in other hands. Both sides, the agent before and the desk are told.
 
-        Raises Stale. Whoever calls has reserved it for its agent, if it gets one.
+        Raises Stale. Whoever calls has reserved it for its agent, if it gets one; a stale decision gives that up.
         """
         channels = [*changed.channels, desk_channel(changed.shop_id)]
         if (before := loaded.conversation) and before.agent_id:
             channels.append(live_channel(before.shop_id, Role.AGENT, before.agent_id))
-        committed = await self._parts.store.commit(
-            Commit(
-                changed.id,
-                loaded.conversation_version,
-                conversation=changed,
-                entries=[entry.model_copy(update={"conversation": changed})],
-                marks=marks,
-                channels=list(dict.fromkeys(channels)),
-                command=command,
-                reply=_reply(changed) if entry.text is None else "{}",
+        try:
+            committed = await self._parts.store.commit(
+                Commit(
+                    changed.id,
+                    loaded.conversation_version,
+                    conversation=changed,
+                    entries=[entry.model_copy(update={"conversation": changed})],
+                    marks=marks,
+                    channels=list(dict.fromkeys(channels)),
+                    command=command,
+                    reply=_reply(changed) if entry.text is None else "{}",
+                )
             )
-        )
+        except (Stale, CommandError):
+            if changed.agent_id:
+                await self._desk.release(changed.shop_id, changed.id, changed.agent_id)
+            raise
         if not committed.repeated:
             self._parts.background.start(
                 self._place(changed, loaded.conversation_version + 1, loaded), "putting a conversation in its place"
@@ -221,6 +217,8 @@ class Assignment:
             for agent_id in (reserved.agent_id, None):
                 await self._desk.drop(shop_id, agent_id, [reserved.conversation_id])
         elif conversation.open and conversation.agent_id is None:
+            if not await self._desk.take(shop_id, conversation.id, reserved.agent_id):
+                return  # a stale attempt gave the reservation up, and somebody else has the room
             entry = Entry(system="assigned", params={"agent": reserved.agent_name})
             await self.commit(loaded, conversation.given_to(reserved.agent_id, reserved.agent_name), entry)
         else:

@@ -6,7 +6,7 @@ Law: nothing is kept for this; an absence is two instants, and what lies between
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.desk.inboxes import Inboxes
@@ -25,6 +25,8 @@ from cards.texts import Locale
 _OF_EACH = 500
 """Entries of one conversation that are looked at, the newest."""
 _READS = 200
+_FRESH = timedelta(minutes=10)
+"""After that nobody is told of their absence any more: who reloads a page in the evening knows of the morning."""
 
 
 class Missed:
@@ -39,10 +41,10 @@ class Missed:
     async def summary(self, who: Participant, mine: Sequence[Overview]) -> dict[str, Any] | None:
         """Of the agent's last absence: outcomes by state, conversations that came, that went to others, overdue ones.
 
-        `mine` are the agent's conversations now. None for an agent who was never away.
+        `mine` are the agent's conversations now. None for an agent who was never away, or is back for a while.
         """
         absence = await self._presence.absence(who.shop_id, who.id)
-        if absence is None or absence.back is None:
+        if absence is None or absence.back is None or self._parts.clock.now() - absence.back > _FRESH:
             return None
         news = await self._since(who, mine, absence.left)
         outcomes: Counter[str] = Counter()

@@ -190,10 +190,11 @@ class Negotiation:
             except AlreadySettled:
                 return
             except TooEarly:
-                again = next_look(before.created, before.deadline, loaded.now, self._parts.settings)
-                await self._parts.timers.arm(expiry_of(conversation_id, proposal_id), again)
+                # Told before it is armed again: until then the timer is only leased, and fires again if this fails.
                 if loaded.conversation:
                     await self._reminding.near_deadline(loaded, before, loaded.conversation)
+                again = next_look(before.created, before.deadline, loaded.now, self._parts.settings)
+                await self._parts.timers.arm(expiry_of(conversation_id, proposal_id), again)
                 return
             await self._applying.commit_settled(loaded, before, after)
 

@@ -11,7 +11,6 @@ from bot.entry import Entry
 from bot.flows.deciding import Parts, decide
 from bot.flows.timer_ids import reply_timer
 from bot.marks import NOW, Mark, Marks
-from bot.participant import desk_channel
 from bot.store import Commit
 from cards.model import to_ms
 
@@ -66,9 +65,6 @@ class ReplyClock:
         if step.notice is None or loaded.marks.asked is None:
             return
         asked_ms = to_ms(loaded.marks.asked)
-        channels = conversation.channels
-        if conversation.agent_id is None:
-            channels = [*channels, desk_channel(conversation.shop_id)]
         await parts.store.commit(
             Commit(
                 conversation_id,
@@ -81,6 +77,6 @@ class ReplyClock:
                     )
                 ],
                 marks=[Mark("must", "asked", asked_ms), Mark("set", _MARK[step.notice], NOW)],
-                channels=channels,
+                channels=conversation.channels,
             )
         )

@@ -11,7 +11,7 @@ from bot.flows.reading import audience_of
 from bot.flows.reply_clock import ReplyClock
 from bot.frames import Read, Say, Typing
 from bot.marks import ANSWERED, ASKED
-from bot.participant import Participant, Role, desk_channel
+from bot.participant import Participant, Role
 from bot.store import CommandId, Commit, Loaded, Reply
 
 
@@ -62,16 +62,13 @@ class Talk:
             changed, told = await self._assignment.find_other(conversation)
             entry = told.model_copy(update={"author": message.author, "text": message.text})
             return (await self._assignment.commit(loaded, changed, entry, marks=(ASKED,), command=command_id)).reply
-        channels = conversation.channels
-        if conversation.agent_id is None:
-            channels = [*channels, desk_channel(who.shop_id)]
         committed = await self._parts.store.commit(
             Commit(
                 conversation.id,
                 loaded.conversation_version,
                 entries=[message],
                 marks=(ASKED,),
-                channels=channels,
+                channels=conversation.channels,
                 command=command_id,
             )
         )
@@ -94,6 +91,8 @@ class Talk:
     async def typing(self, who: Participant, command: Typing) -> dict[str, int]:
         """The other side is told that this one is writing, or no longer. Raises CommandError."""
         conversation = await self._taking_part(who, command.conversation_id)
+        if conversation.agent_id is None:
+            return {}
         side = audience_of(who)
         sign = {"type": "typing", "conversation_id": conversation.id, "by": side, "active": command.active}
         for channel in conversation.channels:
