@@ -1,6 +1,7 @@
 """An item of the list of conversations, kept true by what happens: pure, and the same for every client.
 
 Law: an item says what was true at its `seq`; every later entry is folded in once, so items need not be asked for again.
+Where a read mark was heard of before the entries that it speaks of, `counted` is the seq up to which `unread` counts.
 """
 
 from collections.abc import Sequence
@@ -11,13 +12,29 @@ Entry = dict[str, Any]
 Frame = dict[str, Any]
 
 
+def new_item(conversation_id: str, role: str) -> Item:
+    """The item of a conversation in which nothing has happened yet."""
+    item: Item = {
+        "conversation_id": conversation_id,
+        "seq": 0,
+        "unread": 0,
+        "read": {"agent": 0, "buyer": 0},
+        "cards": [],
+        "line": None,
+        "online": False,
+    }
+    return item if role == "buyer" else {**item, "asked_ms": None, "overdue": False}
+
+
 def after_entry(item: Item, entry: Entry, role: str) -> Item:
     """The item after an entry, as that role sees it; one that it includes already changes nothing."""
     if entry["seq"] <= item["seq"]:
         return item
     new = {**item, "seq": entry["seq"]}
-    if entry.get("unread"):
+    if entry.get("unread") and entry["seq"] > item.get("counted", 0):
         new["unread"] = new.get("unread", 0) + 1
+    if entry["seq"] >= item.get("counted", 0):
+        new.pop("counted", None)
     if "conversation" in entry:
         new.update(entry["conversation"])
     if "card" in entry:
@@ -43,7 +60,7 @@ def _take_card(new: Item, card: Frame) -> None:
     others = [one for one in new.get("cards", ()) if one["proposal_id"] != card["proposal_id"]]
     if card["state"] in ("pending", "applying"):
         others.append({name: card[name] for name in ("proposal_id", "order_id", "state", "deadline_ms")})
-    new["cards"] = sorted(others, key=lambda one: one["deadline_ms"])
+    new["cards"] = sorted(others, key=lambda one: (one["deadline_ms"], one["proposal_id"]))
 
 
 def _take_waiting_time(new: Item, entry: Entry) -> None:
@@ -67,18 +84,22 @@ _ANEW = ("transferred", "transferred_because", "reassigned")
 
 
 def _group(item: Item) -> str | None:
-    if not item.get("open", True):
-        return None
+    if not item.get("open", True) or "agent_id" not in item:
+        return None  # closed; or whose it is was never told, as to an agent who resumes what went to somebody else
     if item.get("agent_id") is None:
         return "unassigned"
     return "to_reply" if item.get("asked_ms") is not None else "in_progress"
 
 
 def after_read(item: Item, read: Frame, role: str, log: Sequence[Entry]) -> Item:
-    """The item after one side has read on; `log` has the entries that came since."""
+    """The item after one side has read on, if it did not include that; `log` has the entries since it was made."""
+    if read["seq"] <= item.get("read", {}).get(read["by"], 0):
+        return item
     new = {**item, "read": {**item.get("read", {}), read["by"]: read["seq"]}}
     if (read["by"] == "buyer") == (role == "buyer"):
         new["unread"] = read["unread"] + sum(
             bool(entry.get("unread")) for entry in log if entry["seq"] > read["last_seq"]
         )
+        if read["last_seq"] > item["seq"]:
+            new["counted"] = read["last_seq"]
     return new

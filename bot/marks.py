@@ -58,7 +58,7 @@ class Marks:
     read: Mapping[Audience, int] = field(default_factory=dict)
     unread: Mapping[Audience, int] = field(default_factory=dict)
     cards: tuple[OpenCard, ...] = ()
-    """By deadline."""
+    """By deadline; those of one instant by id."""
 
 
 def read_marks(fields: Mapping[bytes, bytes]) -> Marks:
@@ -72,7 +72,7 @@ def read_marks(fields: Mapping[bytes, bytes]) -> Marks:
         line_seq=int(fields.get(b"line", 0)),
         read={"agent": int(fields.get(b"read:agent", 0)), "buyer": int(fields.get(b"read:buyer", 0))},
         unread={"agent": int(fields.get(b"unread:agent", 0)), "buyer": int(fields.get(b"unread:buyer", 0))},
-        cards=tuple(sorted(cards, key=lambda card: card.deadline)),
+        cards=tuple(sorted(cards, key=lambda card: (card.deadline, card.proposal_id))),
     )
 
 

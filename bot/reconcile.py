@@ -1,5 +1,5 @@
 """A slow second look: has every open proposal its timer, and is its order still the one it was made on? Does the desk
-know whose every open conversation is?
+know whose every conversation is?
 
 Law: it repairs what only a lost write can break (a failover that lost timers, a process that died between a commit and
 its second look at the order); nothing else depends on it. Any number of processes may run it, since all it does is
@@ -72,9 +72,9 @@ class Reconciler:
         return repaired
 
     async def _place(self, conversation_id: str) -> None:
-        """Of a conversation whose gateway died on the way the desk may not know."""
+        """Of a conversation whose gateway died on the way the desk may not know; also that it was closed."""
         loaded = await self._parts.load(conversation_id)
-        if loaded.conversation is not None and loaded.conversation.open:
+        if loaded.conversation is not None:
             since = loaded.marks.asked or loaded.now
             await self._desk.place(loaded.conversation, loaded.conversation_version, since)
 

@@ -224,19 +224,23 @@ class Store:
         await self._scripts.run(_PUBLISH, [], [channel, f"{conversation_id} 0 {now_ms} {sign.decode()}"])
 
     async def read_since(self, conversation_id: str, since: datetime, limit: int) -> list[LoggedEntry]:
-        """The newest entries, `limit` at most, that are not older than `since`, in rising order."""
+        """The first entries, `limit` at most, that are not older than `since`."""
         key = f"{_chat(conversation_id)}:log"
-        newest_first = await self._scripts.run(_READ_SINCE, [key], [to_ms(since), limit])
-        return [_logged(*entry) for entry in reversed(newest_first)]
+        return [_logged(*entry) for entry in await self._scripts.run(_READ_SINCE, [key], [to_ms(since), limit])]
 
-    async def mark_read(self, conversation: Conversation, side: Audience, seq: int) -> ReadMark:
-        """That side has read up to `seq`; everybody in the conversation is told. A mark never moves back."""
+    async def mark_read(self, conversation: Conversation, version: int, side: Audience, seq: int) -> ReadMark:
+        """That side has read up to `seq`; everybody in the conversation is told. A mark never moves back.
+
+        Raises Stale when the conversation is no longer of that version: somebody else may have to be told.
+        """
         chat = _chat(conversation.id)
         mark = await self._scripts.run(
             _READ_MARK,
             [chat, f"{chat}:log"],
-            [side, seq, UNREAD_FLAG[side], conversation.id, *conversation.channels],
+            [side, seq, UNREAD_FLAG[side], version, conversation.id, *conversation.channels],
         )
+        if mark is None:
+            raise Stale
         return ReadMark(*mark)
 
     async def commit(self, commit: Commit) -> Committed:

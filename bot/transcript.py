@@ -6,7 +6,7 @@ gateway sends is a violation of its promise, and is kept as one. `items` is the 
 
 from typing import Any
 
-from bot.list_item import after_entry, after_read
+from bot.list_item import after_entry, after_read, new_item
 
 Frame = dict[str, Any]
 Entry = dict[str, Any]
@@ -25,11 +25,13 @@ class Transcript:
         self.waiting: dict[str, Frame] = {}
         """At an agent's desk: the conversations that nobody has."""
         self.presence: dict[tuple[str, str], str] = {}
-        """What was told of people by role and id: `online`, `suspended` or `offline`."""
+        """What was told of people since the welcome, by role and id: `online`, `suspended` or `offline`."""
         self.typing: dict[str, bool] = {}
         """Of each conversation whether the other side is writing."""
         self.welcome: Frame = {}
         self.violations: list[str] = []
+        self._reads: dict[str, dict[str, Frame]] = {}
+        """Of each conversation how far each side has read, as last told: it may have been told before the entries."""
 
     def cards(self, conversation_id: str) -> dict[str, Frame]:
         """The cards of a conversation as they are now, by proposal id."""
@@ -64,22 +66,30 @@ class Transcript:
             self.violations.append(f"{conversation_id}: seq {entry['seq']} after {cursor}")
         self.cursors[conversation_id] = entry["seq"]
         self.logs.setdefault(conversation_id, []).append(entry)
-        if "text" in entry:
+        if "conversation" in entry or ("text" in entry and entry["text"]["by"]["role"] != self.role):
             self.typing.pop(conversation_id, None)
-        item = self.conversations.get(conversation_id, {"conversation_id": conversation_id, "seq": entry["seq"] - 1})
-        self._keep(after_entry(item, entry, self.role))
+        item = self.conversations.get(conversation_id)
+        if item is None:
+            item = {**new_item(conversation_id, self.role), "seq": entry["seq"] - 1}
+        new = after_entry(item, entry, self.role)
+        if self.role == "buyer" and new.get("agent_id") != item.get("agent_id"):
+            new["online"] = False  # until it is told how the other agent is
+        self._keep(new)
         return conversation_id, entry
 
     def _page(self, page: Frame) -> list[tuple[str, Entry]]:
         """A fresh page instead of what is missing: what it repeats is dropped; where it skips, the log begins anew."""
         id, entries = page["conversation_id"], page["entries"]
         cursor = self.cursors.pop(id, 0)
+        if page["last_seq"] < cursor:
+            self.conversations.pop(id, None)
+            self._reads.pop(id, None)
         if page["last_seq"] < cursor or (entries and entries[0]["seq"] > cursor + 1):
             self.logs[id], cursor = [], 0
         new = [self._entry(id, entry) for entry in entries if entry["seq"] > cursor]
         self.cursors[id] = page["last_seq"]
         known = self.conversations.get(id, {})
-        self._keep({**{name: known.get(name) for name in ("line", "online")}, **page["conversation"]})
+        self._told({**{name: known.get(name) for name in ("line", "online")}, **page["conversation"]})
         return new
 
     @property
@@ -89,6 +99,8 @@ class Transcript:
 
     def _welcome(self, welcome: Frame) -> None:
         self.welcome = welcome
+        for told in (self.presence, self.typing, self._reads):
+            told.clear()
         for conversation in welcome["conversations"]:
             id = conversation["conversation_id"]
             self.conversations[id] = conversation
@@ -102,14 +114,45 @@ class Transcript:
         """How a conversation stands, told anew; what was told before it may come after it, and is older."""
         id = frame["conversation_id"]
         item = {name: value for name, value in frame.items() if name not in ("type", "now_ms")}
+        if id in self.conversations or self._is_mine(item):
+            self._told(item)
+        else:
+            self._keep_waiting(item)
+
+    def _told(self, item: Frame) -> None:
+        """How a conversation stood at some time, to which what was told since is added."""
+        id = item["conversation_id"]
+        log = self.logs.get(id, [])
         known = self.conversations.get(id)
-        if known is not None and known["seq"] <= item["seq"]:
-            self.conversations[id] = item
-        self._keep_waiting(item)
+        if known is not None and known["seq"] > item["seq"]:
+            between = range(item["seq"] + 1, known["seq"] + 1)
+            if not log or log[0]["seq"] > between[0] or log[-1]["seq"] < between[-1]:
+                return  # it is older, and what came since is not here
+        for entry in log:
+            item = after_entry(item, entry, self.role)
+        for read in self._reads.get(id, {}).values():
+            item = after_read(item, read, self.role, log)
+        self._keep(item)
+
+    def _is_mine(self, item: Frame) -> bool:
+        """An agent has what is theirs, a supervisor what any agent has; a buyer hears of their own only."""
+        if self.role == "agent":
+            return bool(item.get("agent_id") == self.welcome["participant"]["id"])
+        return self.role == "buyer" or item.get("agent_id") is not None
 
     def _keep(self, item: Frame) -> None:
+        state = self.presence.get(self._other_side(item))
+        if state is not None:  # signs are told at once, and so are newer than what was read
+            item = {**item, "online": state != "offline"}
         self.conversations[item["conversation_id"]] = item
         self._keep_waiting(item)
+
+    def _other_side(self, item: Frame) -> tuple[str, str]:
+        """Who it is of whose coming and going this participant is told."""
+        if self.role == "buyer":
+            return "agent", item.get("agent_id") or ""
+        told = item.get("group") == "unassigned" or (self.role == "agent" and self._is_mine(item))
+        return "buyer", item.get("buyer_id", "") if told else ""
 
     def _keep_waiting(self, item: Frame) -> None:
         if item.get("group") == "unassigned":
@@ -119,13 +162,17 @@ class Transcript:
 
     def _read(self, frame: Frame) -> None:
         id = frame["conversation_id"]
-        if id in self.conversations:
-            self.conversations[id] = after_read(self.conversations[id], frame, self.role, self.logs.get(id, ()))
+        self._reads.setdefault(id, {})[frame["by"]] = frame
+        for items in (self.conversations, self.waiting):
+            if id in items:
+                items[id] = after_read(items[id], frame, self.role, self.logs.get(id, ()))
 
     def _presence(self, frame: Frame) -> None:
         self.presence[frame["role"], frame["id"]] = frame["state"]
-        other = "agent_id" if frame["role"] == "agent" else "buyer_id"
-        if (frame["role"] == "agent") == (self.role == "buyer"):
-            for id, item in self.conversations.items():
-                if item.get(other) == frame["id"]:
-                    self.conversations[id] = {**item, "online": frame["state"] != "offline"}
+        gone = frame["state"] == "offline"
+        for items in (self.conversations, self.waiting):
+            for id, item in items.items():
+                if self._other_side(item) == (frame["role"], frame["id"]):
+                    items[id] = {**item, "online": not gone}
+                    if gone:
+                        self.typing.pop(id, None)

@@ -100,13 +100,30 @@ class Chat:
         self._shown: dict[str, int] = {}
         """Of each conversation the last seq shown."""
         self._current: str | None = None
+        self._told: dict[str, str] = {}
+        """Of each conversation what was said of it: that it is one's own (`mine`), or waits for an agent (`waits`)."""
         self._welcomed = False
+        self._missed_ms: int | None = None
+        """When the absence began of which was told."""
 
     def entry(self, id: str, entry: Frame) -> None:
         """An entry came."""
         self._view.heard(entry)
         if entry["seq"] > self._shown.get(id, 0):
             self._show(id, entry)
+            self._say_if_given(id, entry)
+
+    def _say_if_given(self, id: str, entry: Frame) -> None:
+        """A conversation that comes into an agent's hands is said to be theirs, and how to turn to it."""
+        me = self._view.me
+        if "conversation" not in entry or me["role"] != "agent":
+            return
+        if entry["conversation"]["agent_id"] != me["id"]:
+            self._told.pop(id, None)
+        elif self._told.get(id) != "mine":
+            self._told[id] = "mine"
+            if id != self._current:
+                self._view.conversations([entry["conversation"]], waiting=False)
 
     def _show(self, id: str, entry: Frame, *, outdated: bool = False) -> None:
         self._shown[id] = max(entry["seq"], self._shown.get(id, 0))
@@ -121,19 +138,41 @@ class Chat:
                 self._view.me = frame["participant"]
                 if self._welcomed:
                     self._view.hint("Connected again.")
+                    self._say_what_there_is(frame)
                 self._welcomed = True
-            case "conversation" if frame["agent_id"] is None:
-                self._view.conversations([frame], waiting=True)
+            case "conversation":
+                self._say_if_waiting(frame)
             case "bye":
                 self._view.hint("The gateway goes away; connecting to another …")
+
+    def _say_if_waiting(self, frame: Frame) -> None:
+        """Everybody at the desk is told of a conversation that nobody has; once, whatever is written in it."""
+        id = frame["conversation_id"]
+        if frame.get("group") != "unassigned":
+            if self._told.get(id) == "waits":
+                del self._told[id]
+        elif self._told.get(id) != "waits":
+            self._told[id] = "waits"
+            self._view.conversations([frame], waiting=True)
+
+    def _say_what_there_is(self, welcome: Frame) -> None:
+        """What was missed, what is an agent's, and what waits at the desk: as far as it was not said before."""
+        missed = welcome.get("missed")
+        if missed is not None and missed["from_ms"] != self._missed_ms:
+            self._missed_ms = missed["from_ms"]
+            self._view.missed(missed)
+        for what, conversations in (("mine", welcome["conversations"]), ("waits", welcome["waiting"])):
+            if what == "waits" or welcome["participant"]["role"] == "agent":
+                new = [one for one in conversations if self._told.get(one["conversation_id"]) != what]
+                self._told.update((one["conversation_id"], what) for one in new)
+                self._view.conversations(new, waiting=what == "waits")
 
     async def begin(self) -> None:
         """Say who one is and what there is to do."""
         me = self.client.welcome["participant"]
         self._view.hint(f"You are {me['name']} ({me['role']} {me['id']}). /help lists what you can type.")
-        if me["role"] == "agent":
-            self._view.conversations(self.client.conversations.values(), waiting=False)
-            self._view.conversations(self.client.waiting.values(), waiting=True)
+        if me["role"] != "buyer":
+            self._say_what_there_is(self.client.welcome)
             return
         self._current = conversation_id(me["shop_id"], me["id"])
         if self._current in self.client.conversations:
@@ -178,10 +217,22 @@ class Chat:
             case "agree" | "reject":
                 comment = line.words[0] if line.words else None
                 await client.answer(await self._newest_card(), line.what, comment=comment)
+            case "remind":
+                await client.remind(await self._newest_card())
             case "withdraw":
                 await client.withdraw(await self._newest_card())
             case "transfer":
                 await client.transfer(self._here(), line.words[0])
+            case "close":
+                await client.close_conversation(self._here())
+            case "suspend":
+                await client.be("suspended")
+                self._view.hint("You get no new conversations, until /resume.")
+            case "resume":
+                await client.be("online")
+                self._view.hint("You get new conversations.")
+            case "list":
+                self._view.desk(await client.list_conversations())
             case "history":
                 await self._page(self._here(), 50, again=True)
 

@@ -4,15 +4,20 @@ from dataclasses import dataclass
 
 HELP = {
     "agents": (
+        ("/list", "your conversations and those that wait for an agent, by group"),
         ("/open BUYER", "take the conversation with a buyer, or begin one"),
+        ("/use CONVERSATION", "turn to another of your conversations (or the buyer's id)"),
         ("/quote ORDER", "what each spec of each item would mean"),
         (
             "/propose ORDER LINE SKU [LINE SKU …] [waive]",
             "send the card; `waive` confirms that nobody pays a difference",
         ),
+        ("/remind", "remind the buyer of the waiting card, once in each quarter of its time"),
         ("/withdraw", "take the waiting card back"),
         ("/transfer AGENT", "hand the conversation to a colleague"),
-        ("/use CONVERSATION", "turn to another of your conversations (or the buyer's id)"),
+        ("/close", "end the conversation, until the buyer writes again"),
+        ("/suspend", "get no new conversations"),
+        ("/resume", "get new conversations again"),
     ),
     "buyers": (
         ("/agree", "agree to the newest card"),
@@ -46,8 +51,13 @@ _SIZES = {
     "quote": (1, 1),
     "propose": (3, 200),
     "agree": (0, 0),
+    "remind": (0, 0),
     "withdraw": (0, 0),
     "transfer": (1, 1),
+    "close": (0, 0),
+    "suspend": (0, 0),
+    "resume": (0, 0),
+    "list": (0, 0),
     "history": (0, 0),
     "use": (1, 1),
     "help": (0, 0),

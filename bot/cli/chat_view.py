@@ -28,6 +28,16 @@ _STYLES = {
 }
 
 
+_GROUPS = {"to_reply": "to reply", "in_progress": "in progress", "unassigned": "unassigned"}
+_MISSED = {
+    "new_conversations": "conversations that came",
+    "handed_on": "conversations that went to others",
+    "overdue": "replies overdue",
+}
+_LINE = 40
+"""Characters of a conversation's last line that the list shows."""
+
+
 class ChatView:
     """Prints entries, orders, quotes and errors. `me` is the participant of the welcome."""
 
@@ -86,14 +96,16 @@ class ChatView:
         return Group(*lines, Text("   ".join(buttons), "bold"))
 
     def _left(self, deadline_ms: int) -> str:
-        seconds = max(0, round((deadline_ms - self._ahead_ms) / 1000 - time.time()))
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return _duration(deadline_ms - self._now_ms())
+
+    def _now_ms(self) -> float:
+        """The server's clock."""
+        return time.time() * 1000 + self._ahead_ms
 
     def _notice(self, head: Text, notice: Frame) -> None:
-        reason = f" · {notice['reason']['text']}" if notice.get("reason") else ""
-        self._print(
-            head, ("▸ ", "bold yellow"), (f"{plain(notice['text'])} · {notice['order_id']}{plain(reason)}", "bold")
-        )
+        reason = notice.get("reason") or {}
+        parts = [part for part in (notice["text"], notice.get("order_id"), reason.get("text")) if part]
+        self._print(head, ("▸ ", "bold yellow"), (plain(" · ".join(parts)), "bold"))
 
     def problem(self, problem: Frame) -> None:
         """An error, as title and detail, with each refused line's own."""
@@ -113,6 +125,38 @@ class ChatView:
         for one in conversations:
             verb, what = ("/open", "waits for an agent") if waiting else ("/use", "is yours")
             self._print((f"{plain(one['buyer_name'])} ", "cyan"), f"{what}: {verb} {one['buyer_id']}")
+
+    def desk(self, page: Frame) -> None:
+        """The list of conversations: the groups with their counts, who waits for how long, what to type for each."""
+        self.heard(page)
+        counts = [f"{words} {page['counts'][group]}" for group, words in _GROUPS.items()]
+        self._print((" · ".join(counts), "bold"))
+        table = _table("", "Buyer", "Unread", "Waits", "Last line", "Type")
+        for one in page["conversations"]:
+            asked_ms = one["asked_ms"]
+            waits = _duration(self._now_ms() - asked_ms) if asked_ms is not None else ""
+            line = plain(one["line"]["text"]) if one["line"] else ""
+            table.add_row(
+                _GROUPS[one["group"]],
+                Text(plain(one["buyer_name"]), "cyan"),
+                str(one["unread"] or ""),
+                Text(waits, "bold red" if one["overdue"] else "yellow"),
+                Text(line if len(line) <= _LINE else f"{line[: _LINE - 1]}…"),
+                f"{'/open' if one['group'] == 'unassigned' else '/use'} {one['buyer_id']}",
+            )
+        if page["conversations"]:
+            self._console.print(table)
+        if (more := page["total"] - len(page["conversations"])) > 0:
+            self.hint(f"… and {more} more")
+
+    def missed(self, missed: Frame) -> None:
+        """What happened while an agent was away, if anything did."""
+        numbers = [
+            *(f"{state.replace('_', ' ')} {number}" for state, number in missed["outcomes"].items()),
+            *(f"{words} {missed[name]}" for name, words in _MISSED.items() if missed[name]),
+        ]
+        if numbers:
+            self._print(("While you were away: ", "bold yellow"), (", ".join(numbers), "bold"))
 
     def orders(self, answer: Frame) -> None:
         """A buyer's orders: whether each can change, or why not."""
@@ -164,6 +208,12 @@ class ChatView:
 def plain(text: str) -> str:
     """The text without control characters, which a terminal would obey."""
     return "".join("�" if unicodedata.category(character) == "Cc" else character for character in text)
+
+
+def _duration(ms: float) -> str:
+    """Hours, minutes and seconds; nothing is shorter than none."""
+    seconds = max(0, round(ms / 1000))
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def _table(*names: str) -> Table:

@@ -7,11 +7,12 @@
 --            …:inbox:<agent>       zset, conversation -> server time in ms when added
 --            …:idle                zset, agent -> server time in ms since their number of conversations changed
 --            …:last                hash, conversation -> its last agent
---            …:held                hash, conversation -> the agent for whom it is reserved
+--            …:held                hash, conversation -> "<version> <agent, or nothing>": reserved for that agent (or for
+--                                  the desk), for a decision on that version of its document; "?": not read yet
 --          and people:{<shop>}:agents  hash, agent -> name
 -- ARGV[1]  how many conversations an agent may have
 -- ARGV[2]  how many of the waiting to look at, the longest waiting first, or 0: those of ARGV[3…], which then wait
--- ARGV[3…] conversations
+-- ARGV[3…] conversation, version of its document, …
 --
 -- A reservation counts as a conversation. It is given again to whoever asks again, so that one whose asker died is
 -- carried out by the next.
@@ -53,19 +54,24 @@ local function least()
   return best
 end
 
-local conversations = {}
+local conversations, versions = {}, {}
 if most > 0 then
   conversations = redis.call('ZRANGE', KEYS[1], 0, most - 1)
 else
-  for i = 3, #ARGV do
+  for i = 3, #ARGV, 2 do
     conversations[#conversations + 1] = ARGV[i]
+    versions[ARGV[i]] = ARGV[i + 1]
   end
 end
 
 local given = {}
 for _, conversation in ipairs(conversations) do
   redis.call('ZADD', KEYS[1], 'NX', now_text, conversation)
-  local agent = redis.call('HGET', desk .. 'held', conversation)
+  local version = versions[conversation]
+  local held, agent = string.match(redis.call('HGET', desk .. 'held', conversation) or '', '^(%S+) (.*)$')
+  if held and (not version or (tonumber(held) or 0) > tonumber(version)) then
+    version = held
+  end
   if not (agent and free[agent] and redis.call('ZSCORE', desk .. 'inbox:' .. agent, conversation)) then
     agent = redis.call('HGET', desk .. 'last', conversation)
     if not room(agent) then
@@ -77,8 +83,10 @@ for _, conversation in ipairs(conversations) do
       end
       free[agent].idle = now
       redis.call('ZADD', desk .. 'idle', now_text, agent)
-      redis.call('HSET', desk .. 'held', conversation, agent)
     end
+  end
+  if agent or versions[conversation] then
+    redis.call('HSET', desk .. 'held', conversation, (version or '?') .. ' ' .. (agent or ''))
   end
   if agent then
     given[#given + 1] = conversation

@@ -3,6 +3,6 @@
 -- KEYS[1]  desk:{<shop>}:past:<agent>   zset, conversation -> server time in ms when it went
 -- ARGV[1]  since when, in ms
 --
--- Returns  the conversations
+-- Returns  {conversation, ms when it went, …}
 
-return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '+inf')
+return redis.call('ZRANGE', KEYS[1], ARGV[1], '+inf', 'BYSCORE', 'WITHSCORES')

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.conversation import Conversation
-from cards.model import to_ms
+from cards.model import from_ms, to_ms
 from scheduler.script import Script, Scripts
 
 _HAND_OUT, _TAKE, _PLACE, _RELEASE, _MEMBERS, _PAST_OF = (
@@ -38,39 +38,48 @@ class Desk:
         self._scripts = scripts
         self._limit = agent_limit
 
-    async def find_agent(self, shop_id: str, conversation_id: str) -> Reserved | None:
-        """An agent for this conversation, now reserved for them; None: nobody has room, and it waits at the desk."""
-        found = await self._hand_out(shop_id, 0, [conversation_id])
+    async def find_agent(self, shop_id: str, conversation_id: str, version: int) -> Reserved | None:
+        """An agent for this conversation, now reserved for them; None: nobody has room, and it waits at the desk.
+
+        `version` is that of the document which is decided on.
+        """
+        found = await self._hand_out(shop_id, 0, [conversation_id, version])
         return found[0] if found else None
 
     async def hand_out(self, shop_id: str, most: int = 50) -> list[Reserved]:
         """An agent for each of the conversations that wait longest, as far as there is room."""
         return await self._hand_out(shop_id, most, [])
 
-    async def _hand_out(self, shop_id: str, most: int, ids: list[str]) -> list[Reserved]:
-        found = await self._scripts.run(_HAND_OUT, [waiting_key(shop_id)], [self._limit, most, *ids])
+    async def _hand_out(self, shop_id: str, most: int, which: list[str | int]) -> list[Reserved]:
+        found = await self._scripts.run(_HAND_OUT, [waiting_key(shop_id)], [self._limit, most, *which])
         parts = [part.decode() for part in found]
         return [Reserved(*parts[i : i + 3]) for i in range(0, len(parts), 3)]
 
-    async def take(self, shop_id: str, conversation_id: str, agent_id: str) -> bool:
-        """Reserve it for this agent; False: they have as many as they may."""
+    async def take(self, shop_id: str, conversation_id: str, agent_id: str, version: int = 0) -> bool:
+        """Reserve it for this agent; False: they have as many as they may.
+
+        `version` is that of the document which is decided on.
+        """
         desk = f"desk:{{{shop_id}}}:"
         keys = [inbox_key(shop_id, agent_id), *(desk + name for name in ("held", "idle", "present", "gone", "left"))]
-        return bool(await self._scripts.run(_TAKE, keys, [conversation_id, agent_id, self._limit]))
+        return bool(await self._scripts.run(_TAKE, keys, [conversation_id, agent_id, self._limit, version]))
 
-    async def release(self, shop_id: str, conversation_id: str, agent_id: str) -> None:
-        """Give up a reservation: the conversation went elsewhere."""
+    async def release(self, shop_id: str, conversation_id: str, agent_id: str, version: int) -> None:
+        """Give up a reservation: by its document of that version the conversation is not theirs."""
         desk = f"desk:{{{shop_id}}}:"
         keys = [inbox_key(shop_id, agent_id), desk + "held", desk + "placed"]
-        await self._scripts.run(_RELEASE, keys, [conversation_id, agent_id])
+        await self._scripts.run(_RELEASE, keys, [conversation_id, agent_id, version])
 
-    async def place(self, conversation: Conversation, version: int, since: datetime) -> None:
-        """Put it where its document of that version says; if that is among the waiting, then since that instant."""
+    async def place(self, conversation: Conversation, version: int, since: datetime, former: str | None = None) -> None:
+        """Put it where its document of that version says; if that is among the waiting, then since that instant.
+
+        `former` is the agent who had it until then, where that is known.
+        """
         whose = "closed" if not conversation.open else "agent" if conversation.agent_id else "nobody"
         await self._scripts.run(
             _PLACE,
             [waiting_key(conversation.shop_id)],
-            [conversation.id, version, whose, conversation.agent_id or "", to_ms(since), _PAST],
+            [conversation.id, version, whose, conversation.agent_id or "", to_ms(since), _PAST, former or ""],
         )
 
     async def inbox(self, shop_id: str, agent_id: str) -> list[str]:
@@ -81,10 +90,11 @@ class Desk:
         """The conversations that may wait, longest first: check each against its document, and `drop` the others."""
         return await self._members(waiting_key(shop_id), [])
 
-    async def past(self, shop_id: str, agent_id: str, since: datetime) -> list[str]:
-        """The conversations that went from this agent to somebody else since then, of the last 200."""
+    async def past(self, shop_id: str, agent_id: str, since: datetime) -> dict[str, datetime]:
+        """The conversations that went from this agent to somebody else since then, of the last 200, and when."""
         key = f"desk:{{{shop_id}}}:past:{agent_id}"
-        return [id.decode() for id in await self._scripts.run(_PAST_OF, [key], [to_ms(since)])]
+        flat = await self._scripts.run(_PAST_OF, [key], [to_ms(since)])
+        return {id.decode(): from_ms(int(ms)) for id, ms in zip(flat[::2], flat[1::2], strict=True)}
 
     async def drop(self, shop_id: str, agent_id: str | None, conversation_ids: list[str]) -> None:
         """These are not the agent's (None: do not wait), unless they are about to be."""

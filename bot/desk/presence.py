@@ -149,17 +149,21 @@ class Presence:
 
     async def _vouch(self, shop_id: str, people: Sequence[str], *, linger: bool = False) -> None:
         lease_ms = round(_LINGER * 1000) if linger else self._lease_ms
-        waiting, gone = await self._scripts.run(
-            _VOUCH,
-            [_key(shop_id, "leases")],
-            [self._node, lease_ms, "leaving" if linger else "here", self._grace_ms, *people],
-        )
+        more = True
+        while more:
+            waiting, gone, more = await self._scripts.run(
+                _VOUCH,
+                [_key(shop_id, "leases")],
+                [self._node, lease_ms, "leaving" if linger else "here", self._grace_ms, *people],
+            )
+            people = ()
         if waiting or gone:
             await self._on_news(shop_id, News(waiting, tuple(id.decode() for id in gone)))
 
     async def seen_to(self, shop_id: str, agent_id: str) -> None:
         """That agent of `News.gone` has no conversations any more in which somebody waits."""
-        await self._scripts.run(_GONE, [_key(shop_id, "gone")], [agent_id, self._grace_ms])
+        keys = [_key(shop_id, "gone"), _key(shop_id, f"inbox:{agent_id}")]
+        await self._scripts.run(_GONE, keys, [agent_id, self._grace_ms])
 
     async def choose(self, shop_id: str, agent_id: str, state: AgentState) -> None:
         """Be `online` or `suspended` from now on."""

@@ -7,7 +7,7 @@
 --            …:agents              hash, agent -> "online" or "suspended", as they chose
 --            …:idle                zset, agent -> server time in ms since their number of conversations changed
 --            …:left, …:back        hashes, agent -> server time in ms when they last left, and came back
---            …:gone                zset, agent -> server time in ms since they are away; until that was seen to
+--            …:gone                zset, agent -> server time in ms since they are away, or were last seen to
 --            …:inbox:<agent>, …:placed, …:waiting   as in place.lua
 -- ARGV[1]  this node
 -- ARGV[2]  how long its word counts, in ms
@@ -15,10 +15,13 @@
 -- ARGV[4]  away for so long (ms) an agent's conversations are to be offered to others
 -- ARGV[5…] people, "<role>:<id>"
 --
--- Publishes who came and who left: an agent to the shop's desk and to their buyers, a buyer to their agent.
+-- Publishes who came and who left: an agent to the shop's desk and to their buyers, a buyer to their agent,
+-- or to the desk while they wait there.
 --
--- Returns  {number of conversations that wait, agents whose conversations are to be offered to others}
+-- Returns  {number of conversations that wait, agents whose conversations are to be offered to others,
+--           1 if there may be more who are away, else 0}
 
+local MOST = 1000  -- leases that end in one call, so that nobody else has to wait for all of a gateway's
 local desk = string.sub(KEYS[1], 1, -7)
 local shop = string.match(desk, '{(.-)}')
 local node, lease, leaving, grace = ARGV[1], tonumber(ARGV[2]), ARGV[3] == 'leaving', tonumber(ARGV[4])
@@ -39,9 +42,13 @@ local function tell(role, id, online)
   elseif role == 'buyer' then
     local conversation = shop .. '.' .. id
     local agent = string.match(redis.call('HGET', desk .. 'placed', conversation) or '', '^%d+ (.+)$')
-    if agent then
+    local channel = agent and 'live:' .. shop .. ':agent:' .. agent
+    if not agent and redis.call('ZSCORE', desk .. 'waiting', conversation) then
+      channel = 'desk:' .. shop
+    end
+    if channel then
       local sign = '{"type":"presence","role":"buyer","id":"' .. id .. '","state":"' .. state .. '"}'
-      redis.call('PUBLISH', 'live:' .. shop .. ':agent:' .. agent, conversation .. ' 0 ' .. ms(now) .. ' ' .. sign)
+      redis.call('PUBLISH', channel, conversation .. ' 0 ' .. ms(now) .. ' ' .. sign)
     end
   end
 end
@@ -70,7 +77,8 @@ for i = 5, #ARGV do
   end
 end
 
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ms(now), 'LIMIT', 0, 1000)) do
+local over = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ms(now), 'LIMIT', 0, MOST)
+for _, member in ipairs(over) do
   local person = string.match(member, '^(%S+) ')
   local role, id = string.match(person, '^(%a+):(.*)$')
   redis.call('ZREM', KEYS[1], member)
@@ -88,4 +96,5 @@ end
 return {
   redis.call('ZCARD', desk .. 'waiting'),
   redis.call('ZRANGEBYSCORE', desk .. 'gone', '-inf', ms(now - grace), 'LIMIT', 0, 100),
+  #over == MOST and 1 or 0,
 }

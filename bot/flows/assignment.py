@@ -63,7 +63,7 @@ class Assignment:
             return Reply(_reply(conversation), loaded.seq)
         elif conversation.agent_id is not None:
             raise CommandError("conversation_taken", agent_name=conversation.agent_name or conversation.agent_id)
-        if not await self._desk.take(who.shop_id, id, who.id):
+        if not await self._desk.take(who.shop_id, id, who.id, loaded.conversation_version):
             raise CommandError("too_many_open", limit=self._parts.settings.agent_limit)
         committed = await self.commit(
             loaded,
@@ -94,7 +94,8 @@ class Assignment:
         name = await self._directory.name(who.shop_id, "agent", command.agent_id)
         if name is None:
             raise CommandError("unknown_agent", agent_id=command.agent_id)
-        if not await self._desk.take(who.shop_id, conversation.id, command.agent_id):
+        version = loaded.conversation_version
+        if not await self._desk.take(who.shop_id, conversation.id, command.agent_id, version):
             raise CommandError("agent_full", agent_name=name, limit=self._parts.settings.agent_limit)
         what, params = "transferred", {"agent": who.name, "to": name}
         if command.reason is not None:
@@ -161,7 +162,7 @@ class Assignment:
             )
         except (Stale, CommandError):
             if changed.agent_id:
-                await self._desk.release(changed.shop_id, changed.id, changed.agent_id)
+                await self._give_up(changed.id, changed.shop_id, changed.agent_id)
             raise
         if not committed.repeated:
             self._parts.background.start(
@@ -169,11 +170,19 @@ class Assignment:
             )
         return committed
 
+    async def _give_up(self, conversation_id: str, shop_id: str, agent_id: str) -> None:
+        """What was reserved for a decision that came too late; another one may have given it to the same agent."""
+        now = await self._parts.load(conversation_id)
+        if now.conversation is None or now.conversation.agent_id != agent_id:
+            await self._desk.release(shop_id, conversation_id, agent_id, now.conversation_version)
+
     async def _place(self, conversation: Conversation, version: int, loaded: Loaded) -> None:
-        await self._desk.place(conversation, version, loaded.marks.asked or loaded.now)
         before = loaded.conversation.agent_id if loaded.conversation else None
-        if before not in (None, conversation.agent_id):
-            await self._presence.look(conversation.shop_id)  # there is room for another one now
+        await self._desk.place(conversation, version, loaded.marks.asked or loaded.now, before)
+        waits = conversation.open and conversation.agent_id is None
+        if waits or before not in (None, conversation.agent_id):
+            # There is room for another one now; or there has been room since this one was found to have to wait.
+            await self._presence.look(conversation.shop_id)
 
     async def choose(self, who: Participant, command: Status) -> dict[str, str]:
         """The agent gets new conversations from now on, or no new ones."""
@@ -217,14 +226,15 @@ class Assignment:
             for agent_id in (reserved.agent_id, None):
                 await self._desk.drop(shop_id, agent_id, [reserved.conversation_id])
         elif conversation.open and conversation.agent_id is None:
-            if not await self._desk.take(shop_id, conversation.id, reserved.agent_id):
+            version = loaded.conversation_version
+            if not await self._desk.take(shop_id, conversation.id, reserved.agent_id, version):
                 return  # a stale attempt gave the reservation up, and somebody else has the room
             entry = Entry(system="assigned", params={"agent": reserved.agent_name})
             await self.commit(loaded, conversation.given_to(reserved.agent_id, reserved.agent_name), entry)
         else:
             await self._desk.place(conversation, loaded.conversation_version, loaded.now)
             if conversation.agent_id != reserved.agent_id:
-                await self._desk.release(shop_id, conversation.id, reserved.agent_id)
+                await self._desk.release(shop_id, conversation.id, reserved.agent_id, loaded.conversation_version)
 
     async def _offer_all(self, shop_id: str, agent_id: str) -> None:
         """An agent is away for too long: whoever waits for their reply gets another agent, or waits at the desk."""
@@ -240,18 +250,27 @@ class Assignment:
         conversation = loaded.conversation
         if conversation is None or conversation.agent_id != agent_id or not loaded.marks.asked:
             return
-        changed, entry = await self.find_other(conversation)
+        changed, entry = await self.find_other(conversation, loaded.conversation_version)
+        if changed.agent_id == agent_id:  # they came back just now: nothing is committed on what was reserved
+            await self._desk.release(conversation.shop_id, conversation_id, agent_id, loaded.conversation_version + 1)
+            await self._desk.place(conversation, loaded.conversation_version, loaded.now)
+            return
         if changed.agent_id:
             await self._clock.start(conversation.id, loaded.now)
         await self.commit(loaded, changed, entry, marks=ASKED_ANEW if changed.agent_id else ())
 
-    async def find_other(self, conversation: Conversation) -> tuple[Conversation, Entry]:
-        """The conversation in the hands of an agent who is here, or waiting for one; and what both sides are told."""
-        found = await self._desk.find_agent(conversation.shop_id, conversation.id)
+    async def find_other(self, conversation: Conversation, version: int) -> tuple[Conversation, Entry]:
+        """The conversation in the hands of an agent who is here, or waiting for one; and what both sides are told.
+
+        `version` is that of its document as it was loaded. One whose agent is here again stays as it is.
+        """
+        found = await self._desk.find_agent(conversation.shop_id, conversation.id, version)
         before = conversation.agent_name or ""
         if found is None:
             waits = conversation.given_up(open=True)
             return waits, Entry(system="returned", params={"agent": before}) if before else Entry()
+        if found.agent_id == conversation.agent_id:
+            return conversation, Entry()
         given = conversation.given_to(found.agent_id, found.agent_name)
         if before:
             return given, Entry(system="reassigned", params={"agent": before, "to": found.agent_name})

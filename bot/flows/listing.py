@@ -27,8 +27,8 @@ from cards.model import Id, to_ms
 from cards.texts import Locale
 
 GROUPS = ("to_reply", "in_progress", "unassigned")
-_FOUND = 100
-"""Buyers that a search by name looks at."""
+_FOUND = 1000
+"""Buyers that a search by name looks at; most of a shop's may never have written."""
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 
 
@@ -65,12 +65,12 @@ class Listing:
     async def conversations(self, who: Participant, command: Conversations, locale: Locale) -> dict[str, Any]:
         """A page of the list, with the counts of all groups. Raises CommandError `agents_only`."""
         _check_staff(who)
-        mine, waiting = await asyncio.gather(self.mine(who), self.waiting(who))
-        counts = Counter(group_of(one.conversation, one.marks) for one in (*mine, *waiting))
+        here = await self._here(who)
+        counts = Counter(group_of(one.conversation, one.marks) for one in here)
         if command.search is not None:
             found = await self._search(who.shop_id, command.search)
         else:
-            found = sorted((*mine, *waiting), key=_urgency)
+            found = sorted(here, key=_urgency)
         if command.group is not None:
             found = [one for one in found if group_of(one.conversation, one.marks) == command.group]
         page = found[command.offset : command.offset + command.limit]
@@ -80,6 +80,12 @@ class Listing:
             "total": len(found),
             "conversations": await self.items(who.shop_id, page, locale),
         }
+
+    async def _here(self, who: Participant) -> list[Overview]:
+        """What is theirs and what waits; one that changed hands between the two readings is there once."""
+        mine, waiting = await asyncio.gather(self.mine(who), self.waiting(who))
+        by_age = sorted((*mine, *waiting), key=lambda one: one.seq)
+        return list({one.conversation.id: one for one in by_age}.values())
 
     async def items(self, shop_id: str, overviews: Sequence[Overview], locale: Locale) -> list[dict[str, Any]]:
         """Overviews as agents see them, with whether each buyer is here."""
@@ -134,9 +140,7 @@ class Listing:
     async def waiting_cards(self, who: Participant) -> dict[str, Any]:
         """The open cards of an agent, or for a supervisor of the shop, by time left. Raises CommandError."""
         _check_staff(who)
-        overviews = await self.mine(who)
-        if who.role is Role.SUPERVISOR:
-            overviews += await self.waiting(who)
+        overviews = await (self._here(who) if who.role is Role.SUPERVISOR else self.mine(who))
         cards = [
             {**render_open_card(card), **render_conversation(one.conversation)}
             for one in overviews

@@ -5,7 +5,7 @@ Law: nothing is kept for this; an absence is two instants, and what lies between
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from cards.proposal import NOTICES
 from cards.texts import Locale
 
 _OF_EACH = 500
-"""Entries of one conversation that are looked at, the newest."""
+"""Entries of one conversation that are read at a time."""
 _READS = 200
 _FRESH = timedelta(minutes=10)
 """After that nobody is told of their absence any more: who reloads a page in the evening knows of the morning."""
@@ -46,15 +46,14 @@ class Missed:
         absence = await self._presence.absence(who.shop_id, who.id)
         if absence is None or absence.back is None or self._parts.clock.now() - absence.back > _FRESH:
             return None
-        news = await self._since(who, mine, absence.left)
         outcomes: Counter[str] = Counter()
         came: set[str] = set()
         went: set[str] = set()
         overdue: set[str] = set()
-        for conversation_id, logged in news:
+        async for conversation_id, logged in self._between(who, mine, absence.left, absence.back):
             entry = read_entry(logged.body)
-            if logged.at_ms > to_ms(absence.back):
-                continue
+            if entry.author and (entry.author.role, entry.author.id) == (who.role, who.id):
+                continue  # what they did themselves, on their way out
             if entry.notice in NOTICES and entry.notice_to == who.id:
                 outcomes[entry.notice] += 1
             if entry.notice == "reply_overdue" and entry.notice_to == who.id:
@@ -77,7 +76,7 @@ class Missed:
         if who.role is not Role.AGENT:
             raise CommandError("agents_only")
         mine = await self._inboxes.of_agent(who.shop_id, who.id)
-        news = await self._since(who, mine, from_ms(command.since_ms))
+        news, next_ms = await self._since(who, mine, from_ms(command.since_ms))
         end = command.limit
         while end < len(news) and news[end][1].at_ms == news[end - 1][1].at_ms:
             end += 1  # where to go on is an instant, so nothing of one instant is left for the next page
@@ -93,18 +92,41 @@ class Missed:
                 }
                 for id, one in page
             ],
-            "next_ms": news[end][1].at_ms if end < len(news) else None,
+            "next_ms": news[end][1].at_ms if end < len(news) else next_ms,
         }
 
+    async def _between(
+        self, who: Participant, mine: Sequence[Overview], since: datetime, until: datetime
+    ) -> AsyncIterator[tuple[str, LoggedEntry]]:
+        """Everything from one instant to another, both included, by time."""
+        next_ms: int | None = to_ms(since)
+        while next_ms is not None and next_ms <= to_ms(until):
+            news, next_ms = await self._since(who, mine, from_ms(next_ms))
+            for one in news:
+                if one[1].at_ms <= to_ms(until):
+                    yield one
+
     async def _since(
-        self, who: Participant, mine: Sequence[Overview], since: datetime
-    ) -> list[tuple[str, LoggedEntry]]:
-        """The entries of these conversations, and of those that went to others since then, by time."""
-        past = await self._desk.past(who.shop_id, who.id, since)
-        ids = list(dict.fromkeys([*(one.conversation.id for one in mine), *past]))
+        self, who: Participant, mine: Sequence[Overview], since: datetime, most: int | None = None
+    ) -> tuple[list[tuple[str, LoggedEntry]], int | None]:
+        """The first entries since then of these conversations, and of those that went to others, until they went.
+
+        By time, and from which instant on there are more, if there are: `most` of each conversation are read.
+        """
+        most = most or _OF_EACH
+        gone = await self._desk.past(who.shop_id, who.id, since)
+        whole = {one.conversation.id for one in mine}
+        ids = [*whole, *(id for id in gone if id not in whole)]
         found: list[tuple[str, LoggedEntry]] = []
+        next_ms: int | None = None
         for start in range(0, len(ids), _READS):
             batch = ids[start : start + _READS]
-            logs = await asyncio.gather(*[self._parts.store.read_since(id, since, _OF_EACH) for id in batch])
-            found += [(id, entry) for id, log in zip(batch, logs, strict=True) for entry in log]
-        return sorted(found, key=lambda one: (one[1].at_ms, one[0], one[1].seq))
+            logs = await asyncio.gather(*[self._parts.store.read_since(id, since, most) for id in batch])
+            for id, log in zip(batch, logs, strict=True):
+                if len(log) == most:
+                    next_ms = min(next_ms or log[-1].at_ms, log[-1].at_ms)
+                found += [(id, entry) for entry in log if id in whole or entry.at_ms <= to_ms(gone[id])]
+        if next_ms == to_ms(since):  # so many at one instant that there would be no end to it
+            return await self._since(who, mine, since, 2 * most)
+        known = [one for one in found if next_ms is None or one[1].at_ms < next_ms]
+        return sorted(known, key=lambda one: (one[1].at_ms, one[0], one[1].seq)), next_ms

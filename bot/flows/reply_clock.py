@@ -7,11 +7,12 @@ somebody looks, and what is said is said once.
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from bot.conversation import Conversation
 from bot.entry import Entry
 from bot.flows.deciding import Parts, decide
 from bot.flows.timer_ids import reply_timer
 from bot.marks import NOW, Mark, Marks
-from bot.store import Commit
+from bot.store import Commit, Loaded
 from cards.model import to_ms
 
 
@@ -28,8 +29,8 @@ def next_step(marks: Marks, now: datetime, warning: timedelta, overdue: timedelt
         return Step(None, None)
     if now >= marks.asked + overdue:
         return Step("reply_overdue", None)
-    if now < marks.asked + warning:
-        return Step(None, marks.asked + warning)
+    if now < marks.asked + min(warning, overdue):
+        return Step(None, marks.asked + min(warning, overdue))
     return Step(None if marks.warned else "reply_warning", marks.asked + overdue)
 
 
@@ -60,23 +61,27 @@ class ReplyClock:
         if (conversation := loaded.conversation) is None:
             return
         step = next_step(loaded.marks, loaded.now, parts.settings.reply_warning, parts.settings.reply_overdue)
+        if step.notice is not None and loaded.marks.asked is not None:
+            await self._tell(loaded, conversation, step.notice, to_ms(loaded.marks.asked))
+        # Told before it is armed again: until then the timer is only leased, and fires again if this fails.
         if step.again is not None:
             await parts.timers.arm(reply_timer(conversation_id), step.again)
-        if step.notice is None or loaded.marks.asked is None:
-            return
-        asked_ms = to_ms(loaded.marks.asked)
-        await parts.store.commit(
+
+    async def _tell(self, loaded: Loaded, conversation: Conversation, notice: str, asked_ms: int) -> None:
+        said = _MARK[notice]
+        await self._parts.store.commit(
             Commit(
-                conversation_id,
+                conversation.id,
                 loaded.conversation_version,
                 entries=[
                     Entry(
-                        notice=step.notice,
+                        notice=notice,
                         notice_to=conversation.agent_id,
                         params={"buyer": conversation.buyer_name, "asked_ms": str(asked_ms)},
                     )
                 ],
-                marks=[Mark("must", "asked", asked_ms), Mark("set", _MARK[step.notice], NOW)],
+                # Nobody has replied meanwhile, and no other gateway, whose timer it was as well, has said it.
+                marks=[Mark("must", "asked", asked_ms), Mark("must", said), Mark("set", said, NOW)],
                 channels=conversation.channels,
             )
         )

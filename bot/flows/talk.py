@@ -10,9 +10,10 @@ from bot.flows.deciding import Parts, decide
 from bot.flows.reading import audience_of
 from bot.flows.reply_clock import ReplyClock
 from bot.frames import Read, Say, Typing
-from bot.marks import ANSWERED, ASKED
+from bot.marks import ANSWERED, ASKED, Mark
 from bot.participant import Participant, Role
-from bot.store import CommandId, Commit, Loaded, Reply
+from bot.store import CommandId, Commit, Loaded, ReadMark, Reply
+from cards.model import to_ms
 
 
 class Talk:
@@ -56,18 +57,21 @@ class Talk:
             id=command.conversation_id, shop_id=who.shop_id, buyer_id=who.id, buyer_name=who.name, opened=loaded.now
         )
         message = Entry(author=Author.of(who), text=command.text)
-        if loaded.marks.asked is None or loaded.marks.overdue:
+        asked = loaded.marks.asked
+        if asked is None or loaded.marks.overdue:
             await self._clock.start(conversation.id, loaded.now)
+        # A reply at this very moment would make this message the first one, whose clock nobody has started.
+        marks = (Mark("must", "asked", to_ms(asked) if asked else ""), ASKED)
         if await self._needs_an_agent(conversation, loaded):
-            changed, told = await self._assignment.find_other(conversation)
+            changed, told = await self._assignment.find_other(conversation, loaded.conversation_version)
             entry = told.model_copy(update={"author": message.author, "text": message.text})
-            return (await self._assignment.commit(loaded, changed, entry, marks=(ASKED,), command=command_id)).reply
+            return (await self._assignment.commit(loaded, changed, entry, marks=marks, command=command_id)).reply
         committed = await self._parts.store.commit(
             Commit(
                 conversation.id,
                 loaded.conversation_version,
                 entries=[message],
-                marks=(ASKED,),
+                marks=marks,
                 channels=conversation.channels,
                 command=command_id,
             )
@@ -84,13 +88,16 @@ class Talk:
 
     async def read(self, who: Participant, command: Read) -> dict[str, int]:
         """This side has read so far: on all devices, and the other side is told. Raises CommandError."""
-        conversation = await self._taking_part(who, command.conversation_id)
-        mark = await self._parts.store.mark_read(conversation, audience_of(who), command.seq)
+        mark = await decide(lambda: self._read(who, command))
         return {"seq": mark.seq, "unread": mark.unread, "last_seq": mark.last_seq}
+
+    async def _read(self, who: Participant, command: Read) -> ReadMark:
+        conversation, version = await self._taking_part(who, command.conversation_id)
+        return await self._parts.store.mark_read(conversation, version, audience_of(who), command.seq)
 
     async def typing(self, who: Participant, command: Typing) -> dict[str, int]:
         """The other side is told that this one is writing, or no longer. Raises CommandError."""
-        conversation = await self._taking_part(who, command.conversation_id)
+        conversation, _ = await self._taking_part(who, command.conversation_id)
         if conversation.agent_id is None:
             return {}
         side = audience_of(who)
@@ -100,10 +107,11 @@ class Talk:
                 await self._parts.store.tell(channel, conversation.id, self._parts.clock.now_ms(), orjson.dumps(sign))
         return {}
 
-    async def _taking_part(self, who: Participant, conversation_id: str) -> Conversation:
-        conversation = (await self._parts.load(conversation_id)).conversation
+    async def _taking_part(self, who: Participant, conversation_id: str) -> tuple[Conversation, int]:
+        """The conversation and its version."""
+        loaded = await self._parts.load(conversation_id)
         if who.role is not Role.BUYER:
-            return check_current_agent(who, conversation)
-        if conversation is None:
+            check_current_agent(who, loaded.conversation)
+        if loaded.conversation is None:
             raise CommandError("unknown_conversation", conversation_id=conversation_id)
-        return conversation
+        return loaded.conversation, loaded.conversation_version

@@ -58,8 +58,8 @@ def notices(evidence: Evidence) -> Iterator[str]:
         told = Counter[tuple[str, str]]()
         for entry in story.read_back["agent"]:
             if notice := entry.get("notice"):
-                told[notice["proposal_id"], notice["code"]] += 1
-                yield from _delivered(story, entry)
+                told[notice.get("proposal_id", ""), notice["code"]] += 1
+                yield from _delivered(evidence, story, entry)
         for proposal_id, entries in story.moves().items():
             ended = {entry["card"]["state"] for entry in entries} & FINAL_STATES
             for code in FINAL_STATES:
@@ -69,17 +69,19 @@ def notices(evidence: Evidence) -> Iterator[str]:
                     yield f"{card}: {given} notices of {code!r} instead of {due}"
 
 
-def _delivered(story: Story, entry: Entry) -> Iterator[str]:
+def _delivered(evidence: Evidence, story: Story, entry: Entry) -> Iterator[str]:
+    """A device that was not there yet has nothing of it; what is in the log of one that was is for `gaps`."""
     agent, notice = story.agent_at(entry["seq"]), entry["notice"]
     what = f"{story.conversation_id}: notice {notice['code']!r} (seq {entry['seq']})"
     if notice["agent_id"] != agent:
         yield f"{what} is addressed to {notice['agent_id']}, but {agent} has the conversation"
-    for seen in story.seen:
-        if seen.person_id == agent and seen.audience == "agent":
-            if not any(mine["seq"] == entry["seq"] and "notice" in mine for mine in seen.entries):
-                yield f"{what} did not reach {seen.device}"
-            return
-    yield f"{what} reached nobody: {agent} saw nothing of this conversation"
+    if agent is None or evidence.was_away(agent, entry["at_ms"]):
+        return
+    views = [seen for seen in story.seen if seen.person_id == agent and seen.audience == "agent"]
+    if not views:
+        yield f"{what} reached nobody: {agent} saw nothing of this conversation"
+    elif not any(mine["seq"] == entry["seq"] and "notice" in mine for seen in views for mine in seen.entries):
+        yield f"{what} did not reach {' or '.join(seen.device for seen in views)}"
 
 
 def orders(evidence: Evidence) -> Iterator[str]:

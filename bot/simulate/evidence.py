@@ -123,6 +123,12 @@ class Evidence:
     orders_after: Mapping[str, Mapping[str, Any]]
     complaints: Sequence[str] = ()
     """What the clients themselves say about the gateways."""
+    away: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    """Of each agent when they may not have been reachable, from and to in ms of the logs' clock."""
+
+    def was_away(self, agent_id: str | None, at_ms: int) -> bool:
+        """Whether that agent may have been away then."""
+        return any(start <= at_ms <= end for start, end in self.away.get(agent_id or "", ()))
 
     def outcomes(self) -> dict[str, Card]:
         """The settled cards, as first settled, by proposal id."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from bot.embedded import DIE_WITH_PARENT
 
@@ -33,6 +34,8 @@ class GatewayProcess:
         self._settings = settings
         self._command = command
         self._ended: asyncio.Task[int] | None = None
+        self._in_place = asyncio.Event()
+        self._in_place.set()
 
     async def __aenter__(self) -> Self:
         try:
@@ -49,7 +52,7 @@ class GatewayProcess:
         command = self._command
         if sys.platform == "linux":
             command = (sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command)
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -82,9 +85,27 @@ class GatewayProcess:
 
     async def failure(self) -> GatewayFailed:
         """Returns only if the gateway ends by itself: why."""
-        assert self._ended is not None
-        status = await asyncio.shield(self._ended)
+        while True:
+            assert self._ended is not None
+            ended = self._ended
+            status = await asyncio.shield(ended)
+            await self._in_place.wait()
+            if ended is self._ended:
+                break
         return GatewayFailed(f"{self.name} ended by itself (status {status}). {self._last_words()}")
+
+    async def replace(self, pause: float) -> None:
+        """Kill it as a power cut would, and `pause` seconds later start another there. Raises GatewayFailed."""
+        assert self._ended is not None
+        self._in_place.clear()
+        try:
+            self._process.kill()
+            await asyncio.shield(self._ended)
+            await asyncio.sleep(pause)
+            self._command = (*self._command, "--port", str(urlsplit(self.url).port))
+            await self._start()
+        finally:
+            self._in_place.set()
 
     async def stop(self) -> None:
         """End it gently, and after 15 s at once; wait until it has ended."""

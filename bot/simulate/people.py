@@ -10,7 +10,7 @@ import aiohttp
 from bot.auth import Tokens
 from bot.participant import Participant, Role
 from bot.shopfile import Person, ShopFile
-from bot.simulate.device import Device
+from bot.simulate.device import Device, Diary
 from bot.simulate.sightings import Sightings
 from cards.card import Audience
 from cards.texts import Locale
@@ -29,8 +29,9 @@ class People:
         self._locale = Locale.ZH_CN if file.shop.locale.startswith("zh") else Locale.EN
         self._sightings = sightings
         self._stack = contextlib.AsyncExitStack()
-        self._agents: dict[str, asyncio.Task[Device]] = {}
+        self._agents: dict[str, asyncio.Future[Device]] = {}
         self.devices: list[Device] = []
+        self.shop_id = file.shop.id
 
     async def __aenter__(self) -> "People":
         # A session's own connector opens a hundred connections and no more.
@@ -62,28 +63,52 @@ class People:
         """A device of that buyer on a gateway. Raises as ChatClient.start."""
         return await self._connect("buyer", buyer_id, f"buyer {buyer_id}, device {device}", place)
 
-    async def _connect(self, audience: Audience, person_id: str, name: str, place: int) -> Device:
+    async def device(
+        self, audience: Audience, person_id: str, number: int, place: int, diary: Diary, *, shop_id: str | None = None
+    ) -> Device:
+        """A device of anybody, who reads what is there when they come; `agent` gives an agent's first.
+
+        Raises as ChatClient.start.
+        """
+        name = f"{audience} {person_id}, device {number}"
+        device = await self._connect(audience, person_id, name, place, diary, shop_id)
+        if audience == "agent" and shop_id in (None, self.shop_id) and person_id not in self._agents:
+            self._agents[person_id] = asyncio.get_running_loop().create_future()
+            self._agents[person_id].set_result(device)
+        return device
+
+    async def _connect(
+        self,
+        audience: Audience,
+        person_id: str,
+        name: str,
+        place: int,
+        diary: Diary | None = None,
+        shop_id: str | None = None,
+    ) -> Device:
         first = place % len(self._urls)
         device = Device(
             name,
             audience,
             person_id,
             [*self._urls[first:], *self._urls[:first]],
-            partial(self._token, Role(audience), person_id),
+            partial(self._token, Role(audience), person_id, shop_id or self._file.shop.id),
             locale=self._locale,
             http=self._http,
             sightings=self._sightings,
+            diary=diary,
+            newcomer=diary is not None,
         )
         await device.client.start()
         self.devices.append(device)
         return device
 
-    def _token(self, role: Role, person_id: str) -> str:
+    def _token(self, role: Role, person_id: str, shop_id: str) -> str:
         return self._tokens.sign(
             Participant(
                 role=role,
                 id=person_id,
-                shop_id=self._file.shop.id,
+                shop_id=shop_id,
                 name=self._names.get((role, person_id), person_id),
                 expires=datetime.now(UTC) + TOKEN_LASTS,
             )

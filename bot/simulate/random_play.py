@@ -41,7 +41,7 @@ class RandomPlay:
         while self._left > 0:
             self._left -= 1
             while (order_id := await self._free.get()) is not None:
-                usable, played = await self._play_one(order_id)
+                usable, played = await self.play_one(order_id)
                 if usable:
                     self._free.put_nowait(order_id)
                 else:
@@ -58,8 +58,8 @@ class RandomPlay:
         if not self._usable:
             self._free.put_nowait(None)
 
-    async def _play_one(self, order_id: str) -> tuple[bool, bool]:
-        """Whether the order can be used again, and whether there was a card."""
+    async def play_one(self, order_id: str) -> tuple[bool, bool]:
+        """Play a card of that order: whether the order can be used again, and whether there was a card."""
         stage, chat = self._stage, self._chats[order_id]
         try:
             _, quote = await chat.as_agent(lambda agent: agent.quote(chat.id, order_id))

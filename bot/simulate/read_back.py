@@ -25,7 +25,8 @@ async def read_back(stage: Stage) -> Evidence:
 
     async def read(chat: Chat) -> Story:
         async with places:
-            story = await _story(chat, seen_by.get(chat.id, []), stage.patience)
+            agent = await chat.people.agent(chat.agent_id)
+            story = await read_story(chat, agent, [agent], seen_by.get(chat.id, []), stage.patience)
             orders_after.update(await chat.orders())
         return story
 
@@ -35,15 +36,20 @@ async def read_back(stage: Stage) -> Evidence:
         stories=stories,
         orders_before=stage.orders,
         orders_after=orders_after,
-        complaints=[f"{device.name}: {what}" for device in stage.people.devices for what in device.client.violations],
+        complaints=[f"{device.name}: {what}" for device in stage.people.devices for what in device.complaints],
     )
 
 
-async def _story(chat: Chat, devices: Iterable[Device], patience: timedelta) -> Story:
-    agent = await chat.people.agent(chat.agent_id)
+async def read_story(
+    chat: Chat, agent: Device, current: Iterable[Device], devices: Iterable[Device], patience: timedelta
+) -> Story:
+    """The log, read by any agent, once the buyer's devices and those of the `current` agent have all of it.
+
+    `devices` are all that showed anything of it.
+    """
     of_agent, last_seq = await _history(agent, chat)
     of_buyer, _ = await _history(chat.devices[0], chat)
-    watchers = {*chat.devices, agent}
+    watchers = {*chat.devices, *current}
     await asyncio.gather(*[_caught_up(watcher, chat.id, last_seq, patience) for watcher in watchers])
     return Story(
         conversation_id=chat.id,

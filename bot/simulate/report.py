@@ -3,7 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -18,8 +19,37 @@ SHOWN = 20
 """Violations in the table; the object has them all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """A report: its fields are figures, and the violations."""
+
+    violations: Sequence[Violation]
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps({**self._figures(), "violations": [one._asdict() for one in self.violations]})
+
+    def _figures(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "violations"}
+
+    def show(self, console: Console) -> None:
+        """The table, and the violations under it."""
+        table = Table("figure", "value", box=box.SIMPLE_HEAD)
+        for name, value in {**self._figures(), "violations": len(self.violations)}.items():
+            match value:
+                case dict():
+                    table.add_row(name, ", ".join(f"{one} {_or_dash(ms)}" for one, ms in value.items()))
+                case _:
+                    table.add_row(name, str(value))
+        console.print(table)
+        for violation in self.violations[:SHOWN]:
+            console.print(f"[red]{escape(violation.kind)}[/red]: {escape(violation.what)}")
+        if (more := len(self.violations) - SHOWN) > 0:
+            console.print(f"… and {more} more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Figures):
     """`cases` are proposals tried: `cards` that were sent and those `refused`; then how the cards ended. `as_expected`
     are the cases that went as foretold, and as what was done to them says.
 
@@ -37,30 +67,8 @@ class Report:
     invalid: int
     withdrawn: int
     notices: int
-    violations: Sequence[Violation]
     negotiations_per_s: float
     click_to_notice_ms: dict[str, float | None]
-
-    def to_json(self) -> str:
-        """One line."""
-        return json.dumps({**asdict(self), "violations": [one._asdict() for one in self.violations]})
-
-    def show(self, console: Console) -> None:
-        """The table, and the violations under it."""
-        table = Table("figure", "value", box=box.SIMPLE_HEAD)
-        for name, value in asdict(self).items():
-            match value:
-                case dict():
-                    table.add_row(name, ", ".join(f"{one} {_or_dash(ms)}" for one, ms in value.items()))
-                case list() | tuple():
-                    table.add_row(name, str(len(value)))
-                case _:
-                    table.add_row(name, str(value))
-        console.print(table)
-        for violation in self.violations[:SHOWN]:
-            console.print(f"[red]{escape(violation.kind)}[/red]: {escape(violation.what)}")
-        if (more := len(self.violations) - SHOWN) > 0:
-            console.print(f"… and {more} more")
 
 
 def make_report(evidence: Evidence, sightings: Sightings, seconds: float, wanted: int | None) -> Report:
@@ -90,11 +98,12 @@ def make_report(evidence: Evidence, sightings: Sightings, seconds: float, wanted
         ),
         violations=violations,
         negotiations_per_s=round(cards / seconds, 1) if seconds else 0.0,
-        click_to_notice_ms=_percentiles(evidence, sightings),
+        click_to_notice_ms=percentiles(evidence, sightings),
     )
 
 
-def _percentiles(evidence: Evidence, sightings: Sightings) -> dict[str, float | None]:
+def percentiles(evidence: Evidence, sightings: Sightings) -> dict[str, float | None]:
+    """Of the time from a click to its notice, in ms."""
     took = sorted(
         (sightings.noticed[case.proposal_id] - act.at) * 1000
         for case in evidence.cases

@@ -72,7 +72,7 @@ async def simulate(plan: Plan, town: Town, progress: Callable[[], None]) -> Repo
             cuts=plan.cuts,
             progress=progress,
         )
-        evidence, seconds = await _unless_broken(town, _play(plan, stage, buyer_ids))
+        evidence, seconds = await unless_broken(town, _play(plan, stage, buyer_ids))
     return make_report(evidence, sightings, seconds, plan.negotiations if plan.rows is None else None)
 
 
@@ -117,7 +117,7 @@ async def _play(plan: Plan, stage: Stage, buyer_ids: list[str]) -> tuple[Evidenc
         raise Unplayable(f"The gateways don't play: {why or 'no answer in time'} ({type(why).__name__})") from failed
 
 
-async def _unless_broken(town: Town, playing: Coroutine[Any, Any, T]) -> T:
+async def unless_broken(town: Town, playing: Coroutine[Any, Any, T]) -> T:
     """What it returns, unless one of the town's own gateways ends first. Raises GatewayFailed."""
     play = asyncio.create_task(playing, name="play")
     failures = [asyncio.create_task(gateway.failure()) for gateway in town.gateways]

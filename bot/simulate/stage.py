@@ -63,16 +63,7 @@ class Stage:
     async def open(self, buyer_ids: Collection[str], two_devices: int) -> None:
         """Open the conversations of those buyers, of whom `two_devices` per cent have two; read their orders."""
         first = await asyncio.gather(*[self.people.agent(agent_id) for agent_id in self.agents])
-        self.window = timedelta(milliseconds=first[0].client.welcome["answer_window_ms"])
-        self.negotiator = Negotiator(
-            self.town,
-            self.sightings,
-            self.agents,
-            self.chance,
-            window=self.window,
-            patience=self.patience,
-            cuts=self._cuts,
-        )
+        self.allow(timedelta(milliseconds=first[0].client.welcome["answer_window_ms"]))
         places = asyncio.Semaphore(OPENING)
 
         async def open_one(number: int, buyer_id: str, devices: int) -> None:
@@ -87,6 +78,19 @@ class Stage:
             for number, buyer_id in enumerate(buyer_ids):
                 devices = 1 + (self.chance.randrange(100) < two_devices)
                 opening.create_task(open_one(number, buyer_id, devices))
+
+    def allow(self, window: timedelta) -> None:
+        """A buyer may take so long to answer."""
+        self.window = window
+        self.negotiator = Negotiator(
+            self.town,
+            self.sightings,
+            self.agents,
+            self.chance,
+            window=window,
+            patience=self.patience,
+            cuts=self._cuts,
+        )
 
     def case(self, chat: Chat, order_id: str, wishes: dict[str, str], quote: dict[str, Any] | None) -> Case:
         """A new case. In a fresh town SKUs cost what the file says, elsewhere what the quote says."""

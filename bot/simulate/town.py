@@ -5,7 +5,7 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -47,9 +47,12 @@ class Town:
 
 
 @contextlib.asynccontextmanager
-async def own_town(file: ShopFile, *, gateways: int, cluster: bool, window: timedelta) -> AsyncIterator[Town]:
+async def own_town(
+    file: ShopFile, *, gateways: int, cluster: bool, window: timedelta, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Town]:
     """A town in a temporary folder, with the shop of that file; all of it is gone afterwards.
 
+    `settings` are environment variables of the gateways, over those that every simulation needs.
     Raises EmbeddedError or GatewayFailed when something does not start.
     """
     folder = Path(tempfile.mkdtemp(prefix="assent-simulate-"))
@@ -62,7 +65,7 @@ async def own_town(file: ShopFile, *, gateways: int, cluster: bool, window: time
             stack.push_async_callback(connector.aclose)
             shop = Shop(connector.scripts)
             await shop.import_shop(file)
-            settings = {
+            environment = {
                 "REDIS_URL": server.url,
                 "ASSENT_SECRET": secret,
                 "ASSENT_ANSWER_WINDOW": str(window.total_seconds()),
@@ -71,9 +74,11 @@ async def own_town(file: ShopFile, *, gateways: int, cluster: bool, window: time
                 "ASSENT_COMMANDS_PER_SECOND": "100000",
                 "ASSENT_COMMAND_BURST": "100000",
                 "ASSENT_COMMANDS_UNDER_WAY": "10000",
+                "ASSENT_AGENT_LIMIT": "1000000",
+                **(settings or {}),
             }
             processes = tuple(
-                GatewayProcess(f"Gateway {number}", folder / f"gateway-{number}.log", settings)
+                GatewayProcess(f"Gateway {number}", folder / f"gateway-{number}.log", environment)
                 for number in range(1, gateways + 1)
             )
             try:

@@ -42,9 +42,7 @@ async def _fill(house: House, number: int, *, open: bool) -> None:
     await house.desk.place(conversation, 1, loaded.now)
     asked = [ASKED] if open and number % 2 else []
     conversation = conversation if open else conversation.given_up(open=False)
-    await house.store.commit(
-        Commit(conversation.id, 0, conversation=conversation, entries=texts, marks=asked)
-    )
+    await house.store.commit(Commit(conversation.id, 0, conversation=conversation, entries=texts, marks=asked))
     await house.desk.place(conversation, 2, loaded.now)
     await house.directory.remember(shop, "buyer", buyer, conversation.buyer_name)
 

@@ -91,7 +91,7 @@ async def test_everything_survives_being_killed(commands: CommandLine, tmp_path:
     async with demo.person("xiaoyu") as agent:
         # A simulated buyer writes, and agrees to what they asked for.
         his = f"{SHOP}.chen-mo"
-        await agent.wait_for(lambda: his in agent.waiting)
+        await agent.wait_for(lambda: his in agent.conversations)
         await agent.open("chen-mo")
         agreed = await agent.propose(
             his, "QM1019", [{"line_id": "1", "to_sku": "bedding-matcha-20"}], waive_difference=True
