@@ -43,6 +43,7 @@ class Fanout:
         self._listing = listing
         self._moved: defaultdict[str, set[str]] = defaultdict(set)
         """Conversations of which a desk was told and its sessions here are not yet, by the desk's channel."""
+        self._showing: set[str] = set()
         self._sessions: defaultdict[str, set[Session]] = defaultdict(set)
         self._catching: set[asyncio.Task[None]] = set()
         self._reads = asyncio.Semaphore(_READS)
@@ -97,10 +98,10 @@ class Fanout:
 
     def _tell_desk(self, channel: str, conversation_id: str) -> None:
         """What happened to a conversation that nobody has, or that changed hands, everybody at the desk is shown."""
-        moved = self._moved[channel]
-        if not moved:
+        self._moved[channel].add(conversation_id)
+        if channel not in self._showing:  # one at a time, or an older reading might be shown last
+            self._showing.add(channel)
             self._start(self._show_moved(channel))
-        moved.add(conversation_id)
 
     async def _show_moved(self, channel: str) -> None:
         try:
@@ -109,6 +110,8 @@ class Fanout:
                 await self._show(channel, [one for one in found if one is not None])
         except RedisError as error:
             self._close_desk(channel, error)
+        finally:
+            self._showing.discard(channel)
 
     async def _show(self, channel: str, overviews: Sequence[Overview]) -> None:
         """Read once, and made once for each language."""

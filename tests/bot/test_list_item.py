@@ -422,3 +422,39 @@ async def test_whatever_a_device_heard_when_its_items_are_as_they_would_be_read(
             await (devices.do(*one) if one[0] in happens else town.do(one))
             await devices.go_on()
         await devices.all_here()
+
+
+def told(item: Item, **more: Any) -> Frame:
+    return {"type": "conversation", "now_ms": 0, **item, **more}
+
+
+def a_supervisor() -> Transcript:
+    """They are told of conversations as they change hands, and of no entry."""
+    transcript = Transcript()
+    who = {"role": "supervisor", "id": "boss", "shop_id": SHOP}
+    transcript.take({"type": "welcome", "participant": who, "conversations": [], "waiting": []})
+    return transcript
+
+
+def test_what_is_older_than_what_is_known_changes_nothing_where_the_entries_between_are_not_here() -> None:
+    transcript = a_supervisor()
+    new = {**new_item(ID, "supervisor"), "seq": 9, "agent_id": "ahe", "open": True}
+    transcript.take(told(new))
+    transcript.take(told(new, seq=5, agent_id="xiaoyu"))
+    assert transcript.conversations[ID] == new
+
+
+def test_of_a_log_that_lost_its_end_the_page_is_believed() -> None:
+    """A failover can lose what was told already: then the log is shorter, and marks are further back."""
+    transcript = a_supervisor()
+    item = {**new_item(ID, "supervisor"), "agent_id": "ahe", "open": True}
+    transcript.take(told(item))
+    for seq in (1, 2, 3):
+        transcript.take({"type": "entry", "conversation_id": ID, "seq": seq, "at_ms": seq, "unread": True})
+    transcript.take({"type": "read", "conversation_id": ID, "by": "agent", "seq": 3, "unread": 0, "last_seq": 3})
+    shorter = {**item, "seq": 1, "unread": 1}
+    entries = [{"seq": 1, "at_ms": 1, "unread": True}]
+    page = {"first_seq": 1, "last_seq": 1, "entries": entries, "conversation": shorter}
+    transcript.take({"type": "reset", "conversation_id": ID, "now_ms": 0, **page})
+    assert {**transcript.conversations[ID], "online": False} == shorter
+    assert transcript.cursors == {ID: 1}

@@ -151,7 +151,8 @@ async def test_an_answer_stops_the_clock(town: Town, answer: str) -> None:
     assert await asked_ms(scene) is None
     assert said(scene.agent) == []
     await scene.buyer.say(ID, "还有一件事")
-    assert (await asked_ms(scene)) == scene.log(scene.buyer)[-1]["at_ms"]
+    await scene.caught_up()
+    assert await asked_ms(scene) == scene.log(scene.buyer)[-1]["at_ms"]
     await a_moment_passed(scene)
     await house.reply_clock.fired(ID)
     await scene.agent.wait_for(lambda: codes(scene.agent) == ["warning"], 5)
@@ -175,7 +176,7 @@ async def test_in_other_hands_the_time_begins_anew(town: Town) -> None:
     await scene.agent.transfer(ID, "ahe")
     handed_over = await asked_ms(scene)
     await is_overdue(colleague)
-    await scene.settled_work()
+    await scene.caught_up(colleague, scene.buyer)
     assert handed_over is not None
     moved = [entry["at_ms"] for entry in scene.log(scene.buyer) if entry.get("system", {}).get("code") == "transferred"]
     assert [handed_over] == moved
