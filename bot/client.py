@@ -180,8 +180,8 @@ class ChatClient(Transcript):
         return await self.command("transfer", conversation_id=conversation_id, agent_id=agent_id, reason=reason)
 
     async def close_conversation(self, conversation_id: str) -> Frame:
-        """End the conversation, until the buyer writes again."""
-        return await self.command("close", conversation_id=conversation_id)
+        """End the conversation, until the buyer writes again; not over a message of theirs that is not here yet."""
+        return await self.command("close", conversation_id=conversation_id, seq=self.cursors.get(conversation_id))
 
     async def read(self, conversation_id: str, seq: int | None = None) -> Frame:
         """Everything up to `seq` (or all that is here) was read."""

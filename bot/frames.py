@@ -108,9 +108,10 @@ class Transfer(InConversation):
 
 
 class Close(InConversation):
-    """The agent ends the conversation; whatever the buyer says next opens it again."""
+    """The agent, who has seen all up to `seq`, ends the conversation; what the buyer says next opens it again."""
 
     type: Literal["close"]
+    seq: Seq | None = None
 
 
 class Remind(InConversation):

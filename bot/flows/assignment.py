@@ -22,6 +22,7 @@ from bot.frames import Close, Open, Status, Transfer
 from bot.marks import ANSWERED, ASKED_ANEW, NO_OPEN_CARDS, Mark
 from bot.participant import Participant, Role, desk_channel, live_channel
 from bot.store import CommandId, Commit, Committed, Loaded, Reply, Stale
+from cards.model import to_ms
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +123,14 @@ class Assignment:
         conversation = check_current_agent(who, loaded.conversation)
         if loaded.open_cards:
             raise CommandError("open_cards", cards=loaded.open_cards)
+        asked = loaded.marks.asked
+        if asked is not None and command.seq is not None and loaded.seq > command.seq:
+            raise CommandError("unseen_message")
         committed = await self.commit(
             loaded,
             conversation.given_up(open=False),
             Entry(author=Author.of(who), system="closed", params={"agent": who.name}),
-            marks=(NO_OPEN_CARDS, *ANSWERED),
+            marks=(NO_OPEN_CARDS, Mark("must", "asked", to_ms(asked) if asked else ""), *ANSWERED),
             command=command_id,
         )
         return committed.reply

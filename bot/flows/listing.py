@@ -4,7 +4,6 @@ Law: everything listed is read from the documents; groups and orders are made he
 """
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from bot.entry import render_conversation
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import Conversations
-from bot.orders.base import UnknownOrder
+from bot.orders.base import OrderSystemAway, UnknownOrder
 from bot.overview import group_of, render_open_card, render_overview
 from bot.participant import STAFF, Participant, Role
 from bot.store import Overview
@@ -105,11 +104,17 @@ class Listing:
 
     async def _search(self, shop_id: str, text: str) -> list[Overview]:
         """The conversations of buyers whose name has this text in it, whose id it is, or one of whose orders it is."""
-        buyers = dict.fromkeys(await self._directory.find(shop_id, "buyer", text, _FOUND))
+        named = await self._directory.find(shop_id, "buyer", text, _FOUND)
+        buyers = dict.fromkeys(named)
         if _is_id(text):
             buyers.setdefault(text)
-            with contextlib.suppress(UnknownOrder):
+            try:
                 buyers.setdefault((await self._parts.orders.order(shop_id, text)).buyer_id)
+            except UnknownOrder:
+                pass
+            except OrderSystemAway:
+                if not named:
+                    raise
         ids = [conversation_id(shop_id, buyer_id) for buyer_id in buyers]
         found = zip(buyers, ids, await self._parts.store.overviews(ids), strict=True)
         known = [one for _, _, one in found if one is not None]

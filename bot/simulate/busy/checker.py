@@ -14,7 +14,7 @@ from bot.simulate.busy.evidence import BusyEvidence
 from bot.simulate.checker import Violation, check
 
 REFUSED = {
-    "close": {"open_cards"},
+    "close": {"open_cards", "unseen_message"},
     "remind": {"already_settled", "reminded_already"},
     "transfer": {"agent_full", "transfer_to_self"},
     "open": {"conversation_taken", "too_many_open"},

@@ -137,6 +137,26 @@ async def test_with_an_open_card_nothing_is_closed(scene: Scene) -> None:
     await scene.agent.close_conversation(LIN_WAN)
 
 
+async def test_a_message_that_the_agent_has_not_seen_keeps_the_conversation_open(scene: Scene) -> None:
+    """It would lie unanswered in a closed conversation. Seen to fail without the check of `_close`."""
+    seen = await scene.caught_up()
+    await scene.buyer.say(LIN_WAN, "还有一件事")
+    too_late = scene.agent.command("close", conversation_id=LIN_WAN, seq=seen)
+    assert await code(too_late) == "unseen_message"
+    await scene.caught_up()
+    assert await code(scene.agent.close_conversation(LIN_WAN)) == "ok"
+
+
+async def test_a_message_that_meets_the_close_keeps_the_conversation_open(scene: Scene) -> None:
+    """Seen to fail without the `must` of `_close`: it was closed over a message that nobody had seen."""
+    await scene.caught_up()
+    Crossing([gateway.house.store for gateway in scene.town.gateways[::-1]])
+    answers = await asyncio.gather(
+        code(scene.agent.close_conversation(LIN_WAN)), code(scene.buyer.say(LIN_WAN, "还有一件事"))
+    )
+    assert answers == ["unseen_message", "ok"]
+
+
 async def close_meets(scene: Scene, first: str, what: str) -> tuple[str, str]:
     """Close and another thing are decided on the same reading, and `first` commits first; how both were answered."""
     here, there = scene.town.gateways
