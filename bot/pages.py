@@ -1,0 +1,85 @@
+"""The pages: the agent's workbench and the buyer's chat, served as they are, without a build.
+
+Law: nothing comes from elsewhere, no script or style stands in a page, and no text becomes markup: the headers say so,
+and browsers enforce it.
+"""
+
+import hashlib
+import mimetypes
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+_FOLDER = Path(__file__).parent / "web"
+_SERVED = frozenset({".html", ".js", ".css", ".json", ".svg"})
+
+PAGES = {"/workbench": "workbench.html", "/chat": "chat.html"}
+
+
+def content_security_policy(frame_ancestors: Iterable[str]) -> str:
+    """Scripts, styles and connections of this origin only; framed by this origin and those named, nobody else."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "frame-src 'self'",
+            f"frame-ancestors {' '.join(["'self'", *frame_ancestors])}",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    body: bytes
+    content_type: str
+    etag: str
+
+    @classmethod
+    def read(cls, path: Path) -> "_File":
+        body = path.read_bytes()
+        content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return cls(body, content_type, hashlib.sha256(body).hexdigest()[:32])
+
+
+class Pages:
+    """The files of bot/web, read once. `origins` may show the pages in a frame of theirs."""
+
+    def __init__(self, origins: Iterable[str] = ()) -> None:
+        self._files = {
+            path.relative_to(_FOLDER).as_posix(): _File.read(path)
+            for path in sorted(_FOLDER.rglob("*"))
+            if path.suffix in _SERVED
+        }
+        self._headers = {
+            "Content-Security-Policy": content_security_policy(origins),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cache-Control": "no-cache",
+        }
+
+    def routes(self) -> list[web.RouteDef]:
+        """The pages, and what they load from /web/."""
+        return [
+            *(web.get(path, lambda request, name=name: self.answer(request, name)) for path, name in PAGES.items()),
+            web.get("/web/{name:.+}", lambda request: self.answer(request, request.match_info["name"])),
+        ]
+
+    async def answer(self, request: web.Request, name: str) -> web.Response:
+        """One file, or 304 for whoever has it. Raises HTTPNotFound."""
+        file = self._files.get(name)
+        if file is None:
+            raise web.HTTPNotFound(text="There is no such page here.\n", headers=self._headers)
+        headers = {**self._headers, "ETag": f'"{file.etag}"'}
+        if any(tag.value == file.etag for tag in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=file.body, content_type=file.content_type, charset="utf-8", headers=headers)

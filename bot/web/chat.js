@@ -1,0 +1,387 @@
+/**
+ * Assent's chat protocol for a web page: connects, resumes, repeats, and keeps what it was told.
+ *
+ *   const chat = new ChatClient({ url: "wss://shop.example/ws", token: () => freshToken() });
+ *   chat.addEventListener("change", ({ detail }) => show(chat.items.get(detail.id), chat.log(detail.id)));
+ *   chat.connect();
+ *   await chat.say("shop.buyer", "你好");
+ *
+ * Law: a log has no gap and no double, whatever the connection did; a command sent before a cut is sent again with its
+ * id, and so has one effect. An item is what the list says of a conversation; later entries keep it true.
+ *
+ * Events: `state` (connected or not), `welcome`, `change` {id} (an item or its log), `entry` {id, entry} (live ones only),
+ * `presence`, `typing` {id}, `outbox`, `quick_replies`.
+ *
+ * @typedef {import("./types").Item} Item
+ * @typedef {import("./types").Entry} Entry
+ * @typedef {import("./types").Frame} Frame
+ * @typedef {import("./types").Log} Log
+ */
+
+/** Close codes after which the same token would end the same way. */
+const FINAL = new Set([4400, 4401, 4426]);
+const FIRST_PAUSE = 300, LONGEST_PAUSE = 15_000, ANSWER_WITHIN = 10_000;
+
+/** A command's `error`: `code`, `detail` and all other members in `problem`, `card` as it is now. */
+export class CommandError extends Error {
+  /** @param {Frame} problem */
+  constructor(problem) {
+    super(problem.title);
+    this.problem = problem;
+    this.code = /** @type {string} */ (problem.code);
+    this.detail = problem.detail;
+    this.card = problem.card;
+  }
+}
+
+export class ChatClient extends EventTarget {
+  /** @type {"connecting" | "connected" | "offline" | "refused"} */
+  state = "connecting";
+  /** @type {Frame | null} why it was refused */
+  problem = null;
+  /** @type {Frame | null} */
+  welcome = null;
+  /** @type {Map<string, Item>} every conversation known, those that wait at the desk included */
+  items = new Map();
+  /** @type {Map<string, boolean>} where the other side is writing */
+  typing = new Map();
+  /** When the next attempt to connect begins (ms of this machine's clock). */
+  retryAt = 0;
+  /** @type {Map<string, Log>} */ #logs = new Map();
+  /** @type {Map<string, number>} */ #cursors = new Map();
+  /** @type {Map<string, { frame: Frame, resolve: (ok: Frame) => void, reject: (error: Error) => void }>} */
+  #pending = new Map();
+  /** @type {WebSocket | null} */ #ws = null;
+  #attempt = 0;
+  #ahead = 0;
+  #retry = 0;
+  #beat = 0;
+  #heard = 0;
+
+  /**
+   * @param {{ url: string, token: () => string | Promise<string>, locale?: string, store?: Storage, name?: string }} options
+   *   `store` keeps messages that could not be sent yet over a reload, under `name`.
+   */
+  constructor({ url, token, locale = "zh-CN", store, name = "assent" }) {
+    super();
+    this.url = url;
+    this.token = token;
+    this.locale = locale;
+    this.store = store;
+    this.name = name;
+    /** @type {{ id: string, conversation_id: string, text: string, at: number, error?: CommandError }[]} */
+    this.outbox = JSON.parse(store?.getItem(`${name}:outbox`) ?? "[]");
+    for (const { id, conversation_id, text } of this.outbox) this.#post({ type: "say", id, conversation_id, text });
+    addEventListener("online", () => this.reconnect());
+    addEventListener("offline", () => this.#lost(0));
+  }
+
+  /** The server's clock, Unix ms. */
+  now() {
+    return Date.now() + this.#ahead;
+  }
+
+  get me() {
+    return this.welcome?.participant;
+  }
+
+  /** Begin, and go on for good. */
+  connect() {
+    this.#set(navigator.onLine ? "connecting" : "offline");
+    clearTimeout(this.#retry);
+    const ws = (this.#ws = new WebSocket(this.url));
+    ws.onopen = async () => {
+      const cursors = Object.fromEntries([...this.#cursors].filter(([id]) => this.#logs.has(id)));
+      const hello = { type: "hello", token: await this.token(), protocol: 1, cursors, locale: this.locale };
+      if (ws.readyState === WebSocket.OPEN) ws.send(JSON.stringify(hello));
+    };
+    ws.onmessage = (event) => ws === this.#ws && this.#take(JSON.parse(event.data));
+    ws.onclose = (event) => ws === this.#ws && this.#lost(event.code);
+  }
+
+  /** Try now rather than after the pause. */
+  reconnect() {
+    if (this.state !== "connected" && this.state !== "refused") this.#drop();
+    if (this.state !== "connected") this.connect();
+  }
+
+  close() {
+    this.#drop();
+    clearTimeout(this.#retry);
+  }
+
+  #drop() {
+    const ws = this.#ws;
+    this.#ws = null;
+    ws?.close();
+    clearInterval(this.#beat);
+  }
+
+  /** @param {number} code */
+  #lost(code) {
+    this.#drop();
+    if (FINAL.has(code)) return this.#set("refused");
+    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#attempt++) * (0.5 + Math.random() / 2);
+    const wait = this.#goingAway ?? pause;
+    this.#goingAway = null;
+    this.retryAt = Date.now() + wait;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.connect(), wait);
+    this.#set(navigator.onLine ? "connecting" : "offline");
+  }
+  /** @type {number | null} */ #goingAway = null;
+
+  /** @param {ChatClient["state"]} state */
+  #set(state) {
+    this.state = state;
+    this.#tell("state");
+  }
+
+  /** @param {string} type @param {object} [detail] */
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** @param {Frame} frame */
+  #take(frame) {
+    this.#heard = Date.now();
+    if (frame.now_ms) {
+      const ahead = frame.now_ms - Date.now();
+      // A reading is only ever late, so of those of one connection the most advanced is the truest.
+      this.#ahead = frame.type === "welcome" ? ahead : Math.max(this.#ahead, ahead);
+    }
+    switch (frame.type) {
+      case "welcome":
+        return this.#welcomed(frame);
+      case "entry":
+        return this.#entry(frame.conversation_id, frame);
+      case "reset":
+        return this.#reset(frame);
+      case "conversation":
+        return this.#item(frame);
+      case "read":
+        return this.#read(frame);
+      case "typing":
+        this.typing.set(frame.conversation_id, frame.active);
+        return this.#tell("typing", { id: frame.conversation_id });
+      case "presence":
+        return this.#presence(frame);
+      case "quick_replies":
+        return this.#tell("quick_replies");
+      case "bye":
+        this.#goingAway = frame.retry_after_ms;
+        return;
+      case "ok":
+      case "error":
+        return this.#answered(frame);
+    }
+  }
+
+  /** @param {Frame} frame */
+  #welcomed(frame) {
+    this.welcome = frame;
+    this.#attempt = 0;
+    this.typing.clear();
+    const known = this.items;
+    this.items = new Map([...frame.conversations, ...frame.waiting].map((item) => [item.conversation_id, item]));
+    for (const [id, item] of known) if (!this.items.has(id) && this.#logs.has(id)) this.items.set(id, item);
+    if (frame.participant.role === "buyer") {
+      const id = `${frame.participant.shop_id}.${frame.participant.id}`;
+      if (!this.#cursors.has(id)) this.#cursors.set(id, frame.conversations[0]?.seq ?? 0);
+    }
+    for (const { conversation_id: id, seq } of frame.conversations)
+      if (!this.#logs.has(id)) this.#cursors.set(id, seq);
+    for (const { frame: sent } of this.#pending.values()) this.#ws?.send(JSON.stringify(sent));
+    clearInterval(this.#beat);
+    this.#beat = setInterval(() => this.#check(frame.heartbeat_ms), frame.heartbeat_ms / 2);
+    this.#set("connected");
+    this.#tell("welcome");
+    for (const id of this.items.keys()) this.#tell("change", { id });
+  }
+
+  /** A page cannot see the websocket's own pings: it asks, and takes silence for a lost connection. @param {number} every */
+  #check(every) {
+    const silent = Date.now() - this.#heard;
+    if (silent > every + ANSWER_WITHIN) this.#lost(0);
+    else if (silent > every / 2) this.#ws?.send(JSON.stringify({ type: "ping", id: crypto.randomUUID() }));
+  }
+
+  /** What is here of a conversation: `entries` in order, `first` the oldest seq there is. @param {string} id */
+  log(id) {
+    return this.#logs.get(id);
+  }
+
+  /** Read the newest page of a conversation, unless it is here. @param {string} id */
+  async load(id) {
+    if (this.#logs.has(id)) return;
+    /** @type {Log} */
+    const log = { entries: [], first: 0, loading: true };
+    this.#logs.set(id, log);
+    try {
+      const page = await this.command("history", { conversation_id: id, limit: 50 });
+      const live = log.entries.filter((entry) => entry.seq > page.last_seq);
+      Object.assign(log, { entries: [...page.entries, ...live], first: page.first_seq, loading: false });
+      this.#cursors.set(id, live.at(-1)?.seq ?? page.last_seq);
+      this.items.set(id, { ...this.items.get(id), ...page.conversation });
+    } catch (error) {
+      this.#logs.delete(id);
+      throw error;
+    }
+    this.#tell("change", { id });
+  }
+
+  /** Read a page before the oldest entry here; whether there was one. @param {string} id */
+  async older(id) {
+    const log = this.#logs.get(id);
+    const oldest = log?.entries[0]?.seq ?? 0;
+    if (!log || log.loading || oldest <= log.first) return false;
+    log.loading = true;
+    try {
+      const page = await this.command("history", { conversation_id: id, before: oldest, limit: 100 });
+      log.entries.unshift(...page.entries.filter((/** @type {Entry} */ entry) => entry.seq < log.entries[0].seq));
+      log.first = page.first_seq;
+    } finally {
+      log.loading = false;
+    }
+    this.#tell("change", { id });
+    return true;
+  }
+
+  /** @param {string} id @param {Entry} entry */
+  #entry(id, entry) {
+    const cursor = this.#cursors.get(id);
+    if (cursor !== undefined && entry.seq <= cursor) return;
+    this.#cursors.set(id, entry.seq);
+    this.#logs.get(id)?.entries.push(entry);
+    if (entry.text) this.typing.delete(id);
+    const item = this.items.get(id) ?? /** @type {Item} */ ({ conversation_id: id, seq: entry.seq - 1, unread: 0, cards: [], read: {} });
+    this.items.set(id, afterEntry(item, entry, this.me.role));
+    this.#tell("entry", { id, entry });
+    this.#tell("change", { id });
+  }
+
+  /** A fresh page, where entries could not be resumed one by one, or of a conversation that is new here. @param {Frame} page */
+  #reset(page) {
+    const id = page.conversation_id;
+    const cursor = this.#cursors.get(id) ?? 0;
+    const isNew = !this.#cursors.has(id);
+    this.#logs.set(id, { entries: page.entries, first: page.first_seq, loading: false });
+    this.#cursors.set(id, page.last_seq);
+    this.items.set(id, { ...this.items.get(id), line: lastLine(page.entries), ...page.conversation });
+    for (const entry of page.entries) if (!isNew && entry.seq > cursor) this.#tell("entry", { id, entry });
+    this.#tell("change", { id });
+  }
+
+  /** @param {Frame} frame */
+  #item(frame) {
+    const { type, now_ms, ...item } = frame;
+    const known = this.items.get(item.conversation_id);
+    if (known && known.seq > item.seq) return;
+    this.items.set(item.conversation_id, /** @type {Item} */ (item));
+    this.#tell("change", { id: item.conversation_id });
+  }
+
+  /** @param {Frame} frame */
+  #read(frame) {
+    const id = frame.conversation_id, item = this.items.get(id);
+    if (!item) return;
+    const mine = (frame.by === "buyer") === (this.me.role === "buyer");
+    const later = this.#logs.get(id)?.entries.filter((entry) => entry.unread && entry.seq > frame.last_seq).length ?? 0;
+    const read = { ...item.read, [frame.by]: frame.seq };
+    this.items.set(id, { ...item, read, unread: mine ? frame.unread + later : item.unread });
+    this.#tell("change", { id });
+  }
+
+  /** @param {Frame} frame */
+  #presence(frame) {
+    const other = frame.role === "agent" ? "agent_id" : "buyer_id";
+    if ((frame.role === "agent") === (this.me.role === "buyer"))
+      for (const [id, item] of this.items)
+        if (item[other] === frame.id) {
+          this.items.set(id, { ...item, online: frame.state !== "offline" });
+          this.#tell("change", { id });
+        }
+    this.#tell("presence", frame);
+  }
+
+  /** @param {Frame} frame */
+  #answered(frame) {
+    const sent = this.#pending.get(frame.re);
+    if (!sent) {
+      if (frame.re === null) this.problem = frame;
+      return;
+    }
+    if (frame.type === "error" && frame.retry_after_ms !== undefined) {
+      setTimeout(() => this.state === "connected" && this.#ws?.send(JSON.stringify(sent.frame)), frame.retry_after_ms);
+      return;
+    }
+    this.#pending.delete(frame.re);
+    if (frame.type === "ok") sent.resolve(frame);
+    else sent.reject(new CommandError(frame));
+  }
+
+  /** Send any command; its `ok`. Over a cut it is sent again with its id. Rejects with CommandError.
+   * @param {string} type @param {object} [members] @returns {Promise<Frame>} */
+  command(type, members = {}) {
+    return this.#post({ type, id: crypto.randomUUID(), ...members });
+  }
+
+  /** @param {Frame} frame @returns {Promise<Frame>} */
+  #post(frame) {
+    return new Promise((resolve, reject) => {
+      this.#pending.set(frame.id, { frame, resolve, reject });
+      if (this.state === "connected") this.#ws?.send(JSON.stringify(frame));
+    }).finally(() => frame.type === "say" && this.#unpost(frame.id));
+  }
+
+  /** Say something, now or as soon as there is a connection; until then it is in the `outbox`.
+   * @param {string} conversation_id @param {string} text */
+  say(conversation_id, text) {
+    const frame = { type: "say", id: crypto.randomUUID(), conversation_id, text };
+    this.outbox.push({ id: frame.id, conversation_id, text, at: this.now() });
+    this.#keepOutbox();
+    return this.#post(frame);
+  }
+
+  /** @param {string} id */
+  #unpost(id) {
+    this.outbox = this.outbox.filter((one) => one.id !== id);
+    this.#keepOutbox();
+  }
+
+  #keepOutbox() {
+    this.store?.setItem(`${this.name}:outbox`, JSON.stringify(this.outbox));
+    this.#tell("outbox");
+  }
+}
+
+/** An item after an entry, as that role sees it. @param {Item} item @param {Entry} entry @param {string} role */
+export function afterEntry(item, entry, role) {
+  if (entry.seq <= item.seq) return item;
+  const next = { ...item, ...entry.conversation, seq: entry.seq };
+  if (entry.unread) next.unread = (item.unread ?? 0) + 1;
+  if (entry.card) {
+    const { proposal_id, order_id, state, deadline_ms } = entry.card;
+    next.cards = (item.cards ?? []).filter((card) => card.proposal_id !== proposal_id);
+    if (state === "pending" || state === "applying") next.cards.push({ proposal_id, order_id, state, deadline_ms });
+    next.cards.sort((a, b) => a.deadline_ms - b.deadline_ms);
+  }
+  next.line = lastLine([entry]) ?? item.line;
+  if (role === "buyer") return next;
+  const by = entry.text?.by.role, system = entry.system?.code;
+  if (by === "agent" || entry.card?.version === 1 || system === "closed") Object.assign(next, { asked_ms: null, overdue: false });
+  else if (["transferred", "transferred_because", "reassigned"].includes(system) && next.asked_ms)
+    Object.assign(next, { asked_ms: entry.at_ms, overdue: false });
+  if (by === "buyer" && !next.asked_ms) Object.assign(next, { asked_ms: entry.at_ms, overdue: false });
+  if (entry.notice?.code === "reply_overdue") next.overdue = true;
+  next.group = next.open === false ? null : !next.agent_id ? "unassigned" : next.asked_ms ? "to_reply" : "in_progress";
+  return next;
+}
+
+/** The last text or card, as a list shows it. @param {Entry[]} entries */
+function lastLine(entries) {
+  const entry = entries.findLast((one) => one.text || one.card);
+  if (!entry) return undefined;
+  const said = entry.text ?? { by: null, text: `${entry.card.title} · ${entry.card.label}` };
+  return { seq: entry.seq, at_ms: entry.at_ms, ...said };
+}
