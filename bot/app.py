@@ -34,6 +34,7 @@ from bot.gateway import Gateway
 from bot.orders.base import OrderEvent, OrderSystem
 from bot.orders.events import ShopEvents
 from bot.orders.shop import Shop
+from bot.pages import Pages
 from bot.proposal_index import ProposalIndex
 from bot.quick_replies import QuickReplyBook
 from bot.reception import Reception
@@ -141,7 +142,7 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 
 def make_app(house: House) -> web.Application:
-    """The aiohttp application: /ws, /healthz (this process lives) and /readyz (it can serve)."""
+    """The aiohttp application: the pages, /ws, /healthz (this process lives) and /readyz (it can serve)."""
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         async with house.running():
@@ -167,6 +168,7 @@ def make_app(house: House) -> web.Application:
     app.router.add_get("/ws", house.gateway.handle)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    app.router.add_routes(Pages(house.settings.allowed_origins).routes())
     return app
 
 
