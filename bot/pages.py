@@ -20,6 +20,7 @@ PAGES = {"/workbench": "workbench.html", "/chat": "chat.html"}
 
 def content_security_policy(frame_ancestors: Iterable[str]) -> str:
     """Scripts, styles and connections of this origin only; framed by this origin and those named, nobody else."""
+    ancestors = " ".join(["'self'", *frame_ancestors])
     return "; ".join(
         [
             "default-src 'none'",
@@ -28,7 +29,7 @@ def content_security_policy(frame_ancestors: Iterable[str]) -> str:
             "img-src 'self' data:",
             "connect-src 'self'",
             "frame-src 'self'",
-            f"frame-ancestors {' '.join(["'self'", *frame_ancestors])}",
+            f"frame-ancestors {ancestors}",
             "base-uri 'none'",
             "form-action 'none'",
             "require-trusted-types-for 'script'",
@@ -69,13 +70,11 @@ class Pages:
 
     def routes(self) -> list[web.RouteDef]:
         """The pages, and what they load from /web/."""
-        return [
-            *(web.get(path, lambda request, name=name: self.answer(request, name)) for path, name in PAGES.items()),
-            web.get("/web/{name:.+}", lambda request: self.answer(request, request.match_info["name"])),
-        ]
+        return [*(web.get(path, self.answer) for path in PAGES), web.get("/web/{name:.+}", self.answer)]
 
-    async def answer(self, request: web.Request, name: str) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         """One file, or 304 for whoever has it. Raises HTTPNotFound."""
+        name = PAGES.get(request.path) or request.match_info.get("name", "")
         file = self._files.get(name)
         if file is None:
             raise web.HTTPNotFound(text="There is no such page here.\n", headers=self._headers)

@@ -62,7 +62,7 @@ class Reading:
         }
 
     async def preview(self, who: Participant, command: Preview, locale: Locale) -> dict[str, Any]:
-        """The card that a proposal of these changes would be, as the buyer would see it. Raises Refusal, CommandError."""
+        """The card that a proposal of these changes would be, for the buyer's eyes. Raises Refusal, CommandError."""
         loaded, order, currency = await asyncio.gather(
             self._parts.load(command.conversation_id),
             self._parts.order_in(command.conversation_id, command.order_id),
