@@ -15,7 +15,7 @@ from aiohttp import web
 _FOLDER = Path(__file__).parent / "web"
 _SERVED = frozenset({".html", ".js", ".css", ".json", ".svg"})
 
-PAGES = {"/workbench": "workbench.html", "/chat": "chat.html"}
+PAGES = {"/workbench": "workbench.html", "/chat": "chat.html", "/favicon.ico": "icon.svg"}
 
 
 def content_security_policy(frame_ancestors: Iterable[str]) -> str:
