@@ -154,7 +154,7 @@ export class ChatClient extends EventTarget {
       case "welcome":
         return this.#welcomed(frame);
       case "entry":
-        return this.#entry(frame.conversation_id, frame);
+        return this.#entry(frame.conversation_id, /** @type {any} */ (frame));
       case "reset":
         return this.#reset(frame);
       case "conversation":
@@ -254,7 +254,7 @@ export class ChatClient extends EventTarget {
     this.#cursors.set(id, entry.seq);
     this.#logs.get(id)?.entries.push(entry);
     if (entry.text) this.typing.delete(id);
-    const item = this.items.get(id) ?? /** @type {Item} */ ({ conversation_id: id, seq: entry.seq - 1, unread: 0, cards: [], read: {} });
+    const item = this.items.get(id) ?? /** @type {any} */ ({ conversation_id: id, seq: entry.seq - 1 });
     this.items.set(id, afterEntry(item, entry, this.me.role));
     this.#tell("entry", { id, entry });
     this.#tell("change", { id });
@@ -382,6 +382,6 @@ export function afterEntry(item, entry, role) {
 function lastLine(entries) {
   const entry = entries.findLast((one) => one.text || one.card);
   if (!entry) return undefined;
-  const said = entry.text ?? { by: null, text: `${entry.card.title} · ${entry.card.label}` };
+  const said = entry.text ?? { by: null, text: `${entry.card?.title} · ${entry.card?.label}` };
   return { seq: entry.seq, at_ms: entry.at_ms, ...said };
 }
