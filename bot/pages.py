@@ -6,7 +6,7 @@ and browsers enforce it.
 
 import hashlib
 import mimetypes
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from aiohttp import web
 
 _FOLDER = Path(__file__).parent / "web"
 _SERVED = frozenset({".html", ".js", ".css", ".json", ".svg"})
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PAGES = {"/workbench": "workbench.html", "/chat": "chat.html", "/favicon.ico": "icon.svg"}
 
@@ -70,15 +72,28 @@ class Pages:
 
     def routes(self) -> list[web.RouteDef]:
         """The pages, and what they load from /web/."""
-        return [*(web.get(path, self.answer) for path in PAGES), web.get("/web/{name:.+}", self.answer)]
+        pages = [web.get(path, self.page(name)) for path, name in PAGES.items()]
+        return [*pages, web.get("/web/{name:.+}", self._file)]
 
-    async def answer(self, request: web.Request) -> web.Response:
+    def page(self, name: str) -> Handler:
+        """What serves one of the pages."""
+
+        async def serve(request: web.Request) -> web.Response:
+            return self._answer(request, name)
+
+        return serve
+
+    async def _file(self, request: web.Request) -> web.Response:
+        return self._answer(request, request.match_info["name"])
+
+    def _answer(self, request: web.Request, name: str) -> web.Response:
         """One file, or 304 for whoever has it. Raises HTTPNotFound."""
-        name = PAGES.get(request.path) or request.match_info.get("name", "")
         file = self._files.get(name)
         if file is None:
             raise web.HTTPNotFound(text="There is no such page here.\n", headers=self._headers)
         headers = {**self._headers, "ETag": f'"{file.etag}"'}
+        if name.endswith(".svg"):  # browsers ask for an icon's file whenever they draw it anew, offline too
+            headers["Cache-Control"] = "max-age=600"
         if any(tag.value == file.etag for tag in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
         return web.Response(body=file.body, content_type=file.content_type, charset="utf-8", headers=headers)

@@ -79,7 +79,7 @@ class Reading:
             currency=currency,
             waive_difference=command.waive_difference,
             now=loaded.now,
-            window=self._parts.settings.answer_window,
+            window=self._parts.window.length,
         )
         return {"card": render(proposal, "buyer", locale)}
 

@@ -20,7 +20,7 @@
 
 /** Close codes after which the same token would end the same way. */
 const FINAL = new Set([4400, 4401, 4426]);
-const FIRST_PAUSE = 300, LONGEST_PAUSE = 15_000, ANSWER_WITHIN = 10_000;
+const FIRST_PAUSE = 300, LONGEST_PAUSE = 15_000, ANSWER_WITHIN = 10_000, TYPING_LASTS = 6000;
 
 /** A command's `error`: `code`, `detail` and all other members in `problem`, `card` as it is now. */
 export class CommandError extends Error {
@@ -69,9 +69,10 @@ export class ChatClient extends EventTarget {
     this.locale = locale;
     this.store = store;
     this.name = name;
-    /** @type {{ id: string, conversation_id: string, text: string, at: number, error?: CommandError }[]} */
+    /** What is still to be said; with `error`, what the server did not take: see `retry`, `discard`.
+     * @type {import("./types").Unsent[]} */
     this.outbox = JSON.parse(store?.getItem(`${name}:outbox`) ?? "[]");
-    for (const { id, conversation_id, text } of this.outbox) this.#post({ type: "say", id, conversation_id, text });
+    for (const unsent of this.outbox) if (!unsent.error) this.#deliver(unsent).catch(() => {});
     addEventListener("online", () => this.reconnect());
     addEventListener("offline", () => this.#lost(0));
   }
@@ -162,8 +163,7 @@ export class ChatClient extends EventTarget {
       case "read":
         return this.#read(frame);
       case "typing":
-        this.typing.set(frame.conversation_id, frame.active);
-        return this.#tell("typing", { id: frame.conversation_id });
+        return this.#writes(frame.conversation_id, frame.active);
       case "presence":
         return this.#presence(frame);
       case "quick_replies":
@@ -292,6 +292,15 @@ export class ChatClient extends EventTarget {
     this.#tell("change", { id });
   }
 
+  /** Somebody who is writing says so again every few seconds, or is gone. @param {string} id @param {boolean} active */
+  #writes(id, active) {
+    clearTimeout(this.#writing.get(id));
+    if (active) this.#writing.set(id, setTimeout(() => this.#writes(id, false), TYPING_LASTS));
+    this.typing.set(id, active);
+    this.#tell("typing", { id });
+  }
+  /** @type {Map<string, number>} */ #writing = new Map();
+
   /** @param {Frame} frame */
   #presence(frame) {
     const other = frame.role === "agent" ? "agent_id" : "buyer_id";
@@ -331,20 +340,43 @@ export class ChatClient extends EventTarget {
     return new Promise((resolve, reject) => {
       this.#pending.set(frame.id, { frame, resolve, reject });
       if (this.state === "connected") this.#ws?.send(JSON.stringify(frame));
-    }).finally(() => frame.type === "say" && this.#unpost(frame.id));
+    });
   }
 
   /** Say something, now or as soon as there is a connection; until then it is in the `outbox`.
    * @param {string} conversation_id @param {string} text */
   say(conversation_id, text) {
-    const frame = { type: "say", id: crypto.randomUUID(), conversation_id, text };
-    this.outbox.push({ id: frame.id, conversation_id, text, at: this.now() });
+    const unsent = { id: crypto.randomUUID(), conversation_id, text, at: this.now() };
+    this.outbox.push(unsent);
     this.#keepOutbox();
-    return this.#post(frame);
+    return this.#deliver(unsent);
   }
 
-  /** @param {string} id */
-  #unpost(id) {
+  /** @param {import("./types").Unsent} unsent */
+  async #deliver(unsent) {
+    const { id, conversation_id, text } = unsent;
+    try {
+      const ok = await this.#post({ type: "say", id, conversation_id, text });
+      this.discard(id);
+      return ok;
+    } catch (error) {
+      unsent.error = /** @type {CommandError} */ (error).problem;
+      this.#keepOutbox();
+      throw error;
+    }
+  }
+
+  /** Say once more what was not taken. @param {string} id */
+  async retry(id) {
+    const unsent = this.outbox.find((one) => one.id === id);
+    if (!unsent?.error) return;
+    delete unsent.error;
+    this.#keepOutbox();
+    return this.#deliver(unsent);
+  }
+
+  /** Forget what was not taken. @param {string} id */
+  discard(id) {
     this.outbox = this.outbox.filter((one) => one.id !== id);
     this.#keepOutbox();
   }
@@ -367,7 +399,11 @@ export function afterEntry(item, entry, role) {
     next.cards.sort((a, b) => a.deadline_ms - b.deadline_ms);
   }
   next.line = lastLine([entry]) ?? item.line;
-  if (role === "buyer") return next;
+  if (role === "buyer") {
+    // Whoever has just taken it is here; of anything later a presence tells.
+    if (next.agent_id && next.agent_id !== item.agent_id) next.online = true;
+    return next;
+  }
   const by = entry.text?.by.role, system = entry.system?.code;
   if (by === "agent" || entry.card?.version === 1 || system === "closed") Object.assign(next, { asked_ms: null, overdue: false });
   else if (["transferred", "transferred_because", "reassigned"].includes(system) && next.asked_ms)

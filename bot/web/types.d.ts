@@ -79,3 +79,88 @@ export interface Log {
   first: number;
   loading: boolean;
 }
+
+export interface Unsent {
+  id: string;
+  conversation_id: string;
+  text: string;
+  at: number;
+  error?: Frame;
+}
+
+export interface Order {
+  id: string;
+  status: string;
+  label: string;
+  tags: { code: string; label: string }[];
+  lines: { line_id: string; title: string; spec: string; quantity: number; unit_price_cents: number }[];
+  total_cents: number;
+  refusal: { code: string; title: string; detail: string } | null;
+  card: Card | null;
+}
+
+/** What each SKU of a line's product would mean; with a `code` none can be, and `detail` says why. */
+export interface QuoteLine {
+  line_id: string;
+  title: string;
+  sku_id: string;
+  spec: string;
+  quantity: number;
+  code: string | null;
+  detail: string | null;
+  verdicts: Verdict[];
+}
+
+export type Options = Record<string, string>;
+
+/** A refusal's texts. */
+export interface No {
+  title: string | null;
+  detail?: string | null;
+  code?: string | null;
+}
+
+export interface Verdict {
+  sku_id: string;
+  options: Record<string, string>;
+  spec: string;
+  allowed: boolean;
+  needs_waiver: boolean;
+  code: string | null;
+  title: string | null;
+  detail: string | null;
+  unit_price_before_cents: number;
+  unit_price_after_cents: number;
+  stock: number;
+}
+
+type WireCard = Card;
+type WireEntry = Entry;
+type WireFrame = Frame;
+type WireItem = Item;
+
+declare global {
+  type Chat = import("./chat.js").ChatClient;
+  type Card = WireCard;
+  type Entry = WireEntry;
+  type Frame = WireFrame;
+  type Item = WireItem;
+  interface HTMLElementTagNameMap {
+    "assent-log": import("./log.js").AssentLog;
+    "assent-composer": import("./composer.js").AssentComposer;
+    "assent-connection": import("./connection.js").AssentConnection;
+    "assent-list": import("./list.js").AssentList;
+    "assent-orders": import("./orders.js").AssentOrders;
+    "assent-strip": import("./strip.js").AssentStrip;
+  }
+}
+
+declare module "./chat.js" {
+  interface ChatClient {
+    addEventListener(
+      type: string,
+      listener: ((event: CustomEvent) => void) | EventListenerObject | null,
+      options?: boolean | AddEventListenerOptions,
+    ): void;
+  }
+}

@@ -90,12 +90,12 @@ async def test_from_one_terminal_to_another(tmp_path: Path) -> None:
         await agent.until(lambda out: "You are 小雨 (agent xiaoyu)" in out)
         await buyer.until(lambda out: "You are 林晚 (buyer lin-wan)" in out)
 
+        await agent.until(lambda out: "林晚: 你好，QM1023" in out)  # her first words are the demo's
         await buyer.type("T恤想换墨绿色")
-        await agent.until(lambda out: "林晚 waits for an agent: /open lin-wan" in out)
+        await agent.until(lambda out: "林晚: T恤想换墨绿色" in out)
         await agent.type("hello")
         await agent.until(lambda out: "In which conversation?" in out)
         await agent.type("/open lin-wan")
-        await agent.until(lambda out: "林晚: T恤想换墨绿色" in out)
         await agent.type("/quote QM1023")
         await agent.until(lambda out: "/propose QM1023 1 SKU waive" in out)
         assert re.search("tee-green-m .* yes, with waive", agent.out)
