@@ -40,6 +40,9 @@ types: ## the pages' types, by tsc --checkJs, where there is npm
 bench: .venv/ready-to-develop ## run the benchmarks, one after the other
 	@for bench in tests/bench/*.py; do echo "== $$bench"; PYTHONPATH=. $(BIN)/python "$$bench" $(ARGS) || exit 1; done
 
+screenshots: .venv/ready-to-develop .venv/browser ## pictures of the screens, into dist/screenshots/
+	@PYTHONPATH=. $(BIN)/python tests/web/screenshots.py $(ARGS)
+
 wheel: .venv/ready-to-develop ## build the wheel into dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 

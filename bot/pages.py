@@ -1,4 +1,4 @@
-"""The pages: the agent's workbench and the buyer's chat, served as they are, without a build.
+"""The pages: the agent's workbench and the buyer's chat, served as they are but for comments and indentation: no build.
 
 Law: nothing comes from elsewhere, no script or style stands in a page, and no text becomes markup: the headers say so,
 and browsers enforce it.
@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
+from rcssmin import cssmin
+from rjsmin import jsmin
 
 _FOLDER = Path(__file__).parent / "web"
 _SERVED = frozenset({".html", ".js", ".css", ".json", ".svg"})
+_STRIPPED: dict[str, Callable[[str], str]] = {".js": jsmin, ".css": cssmin}
+"""What takes comments and needless white space away; no name is changed, and no line's meaning."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -48,7 +52,8 @@ class _File:
 
     @classmethod
     def read(cls, path: Path) -> "_File":
-        body = path.read_bytes()
+        text = path.read_text("utf-8")
+        body = _STRIPPED.get(path.suffix, str)(text).encode()
         content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         return cls(body, content_type, hashlib.sha256(body).hexdigest()[:32])
 

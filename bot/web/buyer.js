@@ -3,36 +3,41 @@
 import "./composer.js";
 import "./connection.js";
 import "./log.js";
-import { cardElement } from "./card.js";
-import { announce, everySecond, h, icon } from "./dom.js";
-import { duration, locale, money, switchLocale, t } from "./i18n.js";
+import { cardElement, stateChip } from "./card.js";
+import { announce, beforeFrame, everySecond, h, icon } from "./dom.js";
+import { duration, money, otherLocale, switchLocale, t } from "./i18n.js";
 import { begin, chat } from "./session.js";
+
+/** @import { Order } from "./types" */
 
 const TOAST_LASTS = 6000;
 
 /** The answer to a card: a click, then a confirmation. Law: a button is live only while a click counts. @param {Card} card */
 function answer(card) {
-  const why = h("p", { class: "muted" });
+  const { proposal_id, conversation_id, version, deadline_ms } = card;
+  const why = h("p.muted");
   let sending = false;
   const live = () => {
-    const no = sending ? "sending" : card.deadline_ms <= chat.now() ? "over" : chat.state === "connected" ? "" : "offline";
+    const no = sending ? "sending" : deadline_ms <= chat.now() ? "over" : chat.state === "connected" ? "" : "offline";
+    // A button that is disabled loses the focus to nobody.
+    if (no && element.querySelector("button:focus")) /** @type {HTMLElement} */ (element.firstChild).focus();
     for (const button of element.querySelectorAll("button")) button.disabled = Boolean(no);
     why.textContent = no && t(`buyer.why.${no}`);
   };
-  const element = h("div", { class: "answer", onlive: live });
-  const button = (action = "", text = "", onclick = () => {}) => h("button", { class: /agree|yes/.test(action) && "primary", "data-action": action, onclick }, text);
+  const element = h("div.answer", { onlive: live });
+  const button = (action = "", text = "", onclick = () => {}) => h(/agree|yes/.test(action) ? "button.primary" : "button", { "data-action": action, onclick }, text);
+  /** The two answers, or once more the one that was chosen. */
   const show = (step = "", focus = "") => {
     const ask = step && t(`buyer.${step}.ask`), label = t("buyer.reason");
-    const reason = step === "reject" && h("textarea", { rows: 2, maxLength: 200, placeholder: label, "aria-label": label });
+    const reason = step === "reject" && h("textarea", { rows: 2, maxLength: 200, placeholder: label, ariaLabel: label });
     const buttons = step
       ? [button("yes", t(`buyer.${step}.yes`), () => send(step, reason && reason.value.trim())), button("no", t("buyer.back"), () => show("", `[data-action=${step}]`))]
       : card.buttons.map(({ action, label }) => button(action, label, () => show(action, "textarea, button")));
-    element.replaceChildren(h("div", { role: "group", "aria-label": ask }, ask && h("p", {}, ask), reason, h("div", { class: "answers" }, buttons), why));
+    element.replaceChildren(h("div", { role: "group", tabIndex: -1, ariaLabel: ask }, ask && h("p", ask), reason, h("div.answers", buttons), why));
     live();
     if (focus) /** @type {HTMLElement} */ (element.querySelector(focus)).focus();
   };
   const send = async (action = "", /** @type {string | false} */ comment) => {
-    const { proposal_id, conversation_id, version } = card;
     sending = true;
     live();
     try {
@@ -41,7 +46,7 @@ function answer(card) {
     } catch (error) {
       const { message, detail, card: now } = /** @type {import("./chat.js").CommandError} */ (error);
       toast(`${message} · ${detail}`);
-      if (now) element.closest(".card")?.replaceWith(cardElement(now, () => chat.now(), ...actions(now)));
+      if (now) element.closest(".card")?.replaceWith(cardElement(now, chat, ...actions(now)));
       sending = false;
       live();
     }
@@ -54,17 +59,16 @@ function answer(card) {
 const actions = (/** @type {Card} */ card) => (card.buttons.length ? [answer(card)] : []);
 
 const id = () => `${chat.me.shop_id}.${chat.me.id}`;
-const log = h("assent-log", { chat, actions, onclick: reminded });
-const composer = h("assent-composer", { chat, hint: t("buyer.write") });
-const face = h("span", { class: "face", "aria-hidden": "true" }), name = h("h1"), presence = h("p", { class: "presence muted" }), left = h("b");
-const waits = h("button", { class: "waits", hidden: true, onclick: () => goTo(waits.value) }, icon("clock"), h("span", {}, t("buyer.waits")), left, icon("right"));
-const said = h("p", { class: "toast", hidden: true });
-const nothing = (text = "") => h("li", { class: "muted" }, text);
-const list = h("ul", {}, nothing(t("log.loading")));
+const log = h("assent-log", { actions, onclick: reminded });
+const composer = h("assent-composer", { hint: t("buyer.write") });
+const face = h("span.face.is-good", { ariaHidden: "true" }), name = h("h1"), presence = h("p.presence.muted"), left = h("b");
+const waits = h("button.waits.is-warn", { hidden: true, onclick: () => goTo(waits.value) }, icon("clock"), h("span", t("buyer.waits")), left, icon("right"));
+const said = h("p.toast", { hidden: true });
+const list = h("ul", nothing(t("log.loading")));
 const sheet = h(
-  "dialog",
-  { class: "sheet", "aria-label": t("buyer.orders"), onclick: (/** @type {Event} */ { target }) => target === sheet && sheet.close() },
-  h("header", {}, h("h2", {}, t("buyer.orders")), h("button", { class: "plain", "aria-label": t("buyer.close"), onclick: () => sheet.close() }, icon("x"))),
+  "dialog.sheet",
+  { ariaLabel: t("buyer.orders"), onclick: (/** @type {Event} */ { target }) => target === sheet && sheet.close() },
+  h("header", h("h2", t("buyer.orders")), h("button.plain", { ariaLabel: t("buyer.close"), onclick: () => sheet.close() }, icon("x"))),
   list,
 );
 
@@ -72,7 +76,7 @@ let gone = 0;
 function toast(text = "") {
   said.textContent = text;
   said.hidden = false;
-  announce(text, "assertive");
+  announce(text, true);
   clearTimeout(gone);
   gone = setTimeout(() => (said.hidden = true), TOAST_LASTS);
 }
@@ -97,7 +101,7 @@ async function goTo(proposal = "") {
 /** A reminder points to its card. @param {any} event */
 function reminded({ target }) {
   const key = target.closest(".log-line")?.dataset.key;
-  const proposal = chat.log(id())?.entries.find(({ seq }) => String(seq) === key)?.system?.proposal_id;
+  const proposal = chat.log(id())?.entries.find(({ seq }) => `line ${seq}` === key)?.system?.proposal_id;
   if (proposal) goTo(proposal);
 }
 
@@ -116,42 +120,48 @@ function show() {
 }
 
 async function orders() {
+  if (!sheet.open) return;
   try {
     const { orders, currency } = await chat.command("orders", { conversation_id: id() });
-    list.replaceChildren(...orders.map((/** @type {import("./types").Order} */ order) => orderElement(order, currency)));
+    list.replaceChildren(...orders.map((/** @type {Order} */ order) => orderElement(order, currency)));
     if (!orders.length) list.append(nothing(t("buyer.none")));
   } catch (error) {
     list.replaceChildren(nothing(/** @type {Error} */ (error).message));
   }
 }
 
-/** @param {import("./types").Order} order @param {string} currency */
+function nothing(text = "") {
+  return h("li.box.muted", text);
+}
+
+/** @param {Order} order @param {string} currency */
 function orderElement({ id, label, status, tags, lines, total_cents, card }, currency) {
-  const row = (/** @type {any} */ ...parts) => h("p", {}, ...parts);
   return h(
-    "li",
-    {},
-    row(h("small", {}, id), tags.map((tag) => h("span", { class: "chip" }, tag.label)), h("b", {}, label)),
-    lines.flatMap((line) => [row(line.title, h("span", {}, money(line.unit_price_cents, currency))), row(h("small", {}, line.spec), h("small", {}, `× ${line.quantity}`))]),
-    row(h("small", {}, t(status === "unpaid" ? "buyer.due" : "buyer.total")), h("b", {}, money(total_cents, currency))),
-    card && h("button", { onclick: () => (sheet.close(), goTo(card.proposal_id)) }, h("span", { class: "chip", "data-state": card.state }, card.label), card.title, icon("right")),
+    "li.box",
+    h("p", h("small", id), tags.map((tag) => h("span.chip", tag.label)), h("b", label)),
+    lines.flatMap(({ title, unit_price_cents, spec, quantity }) => [
+      h("p", title, h("span", money(unit_price_cents, currency))),
+      h("p", h("small", spec), h("small", `× ${quantity}`)),
+    ]),
+    h("p", h("small", t(status === "unpaid" ? "buyer.due" : "buyer.total")), h("b", money(total_cents, currency))),
+    card && h("button", () => (sheet.close(), goTo(card.proposal_id)), stateChip(card), card.title, icon("right")),
   );
 }
 
 if (begin()) {
   const top = h(
-    "header",
-    { class: "top" },
+    "header.top",
     face,
-    h("div", {}, name, presence),
-    h("button", { class: "plain", lang: locale === "en" ? "zh-CN" : "en", onclick: switchLocale }, locale === "en" ? "中文" : "EN"),
-    h("button", { class: "plain", onclick: () => (sheet.showModal(), orders()) }, icon("box"), t("buyer.orders")),
-    h("assent-connection", { chat }),
+    h("div", name, presence),
+    h("button.plain", { lang: otherLocale, onclick: switchLocale }, t("buyer.language")),
+    h("button.plain", () => (sheet.showModal(), orders()), icon("box"), t("buyer.orders")),
+    h("assent-connection.is-warn"),
   );
-  document.body.append(h("main", { class: "app" }, top, h("div", { class: "talk" }, log, waits, said), composer), sheet);
-  chat.addEventListener("welcome", () => (log.conversation = composer.conversation = id()));
-  chat.addEventListener("state", () => log.querySelectorAll(".answer").forEach((one) => one.dispatchEvent(new Event("live"))));
-  chat.addEventListener("entry", () => sheet.open && orders());
-  for (const type of ["change", "presence"]) chat.addEventListener(type, () => requestAnimationFrame(show));
+  document.body.append(h("main.app", top, h("div.talk", log, waits, said), composer), sheet);
+  chat.on("welcome", () => (log.conversation = composer.conversation = id()));
+  chat.on("state", () => log.querySelectorAll(".answer").forEach((one) => one.dispatchEvent(new Event("live"))));
+  chat.on("entry", orders);
+  document.addEventListener("visibilitychange", orders); // an order may move without a word in the chat
+  chat.on("change presence", beforeFrame(show));
   everySecond(top, show);
 }

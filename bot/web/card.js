@@ -1,57 +1,46 @@
 /** A proposal as a card, for either side: what would change, the price, the time left, and what can be done about it. */
 
-import { everySecond, h } from "./dom.js";
+import { spoken, everySecond, h } from "./dom.js";
 import { duration, t } from "./i18n.js";
 
-/** @typedef {import("./types").Card} Card */
+const SOON = 15 * 60_000;
+
+/** The time left until a deadline, put into `element`; little stands out. @param {HTMLElement} element @param {number} ms */
+export function showLeft(element, ms, text = ms > 0 ? t("card.left", { left: duration(ms) }) : t("card.over")) {
+  element.textContent = text;
+  element.classList.toggle("soon", ms < SOON);
+}
+
+/** A card's state. @param {Card} card */
+export const stateChip = ({ state, label }) => h("span.chip", { "data-state": state }, label);
 
 /**
- * The card. `actions` are its buttons, if any can be clicked now; they must not look live when they are not.
- * @param {Card} card @param {() => number} now @param {...any} actions
+ * The card. `actions` are its buttons, if any can be clicked now: it is theirs not to look live when they are not.
+ * @param {Card} card @param {Pick<Chat, "now" | "me">} chat @param {...any} actions
  */
-export function cardElement(card, now, ...actions) {
-  const waits = card.state === "pending";
-  const left = h("span", { class: "card-left", role: "timer" });
+export function cardElement(card, chat, ...actions) {
+  const { title, order_id, state, label, reason, comment } = card, left = h("span.card-left", { role: "timer" });
+  const whose = chat.me?.role === "buyer" ? "card.comment.mine" : "card.comment";
   const element = h(
-    "article",
-    { class: "card", "data-state": card.state, "aria-label": `${card.title}, ${card.order_id}, ${card.label}` },
-    h(
-      "header",
-      { class: "card-head" },
-      h("strong", {}, card.title),
-      h("span", { class: "chip", "data-state": card.state }, card.label),
-    ),
-    h("p", { class: "card-order" }, t("card.order", { order: card.order_id })),
-    h(
-      "ul",
-      { class: "card-lines" },
-      card.lines.map((line) =>
-        h(
-          "li",
-          {},
-          h("span", { class: "card-title" }, line.title, line.quantity > 1 && h("span", { class: "count" }, ` × ${line.quantity}`)),
-          h(
-            "span",
-            { class: "card-specs" },
-            h("del", {}, h("span", { class: "sr-only" }, t("card.from")), line.old),
-            h("span", { class: "card-arrow", "aria-hidden": "true" }, "→"),
-            h("ins", {}, h("span", { class: "sr-only" }, t("card.to")), line.new),
-          ),
-        ),
-      ),
-    ),
-    h("p", { class: "card-price" }, card.price_line),
-    waits && left,
-    (card.reason || card.comment) && h("p", { class: "card-reason" }, card.reason?.text ?? t("card.comment", { comment: card.comment })),
-    card.state === "applying" && h("p", { class: "card-busy" }, h("span", { class: "spinner", "aria-hidden": "true" }), t("card.applying")),
-    actions.length > 0 && h("div", { class: "card-actions" }, ...actions),
+    "article.card.box",
+    { "data-state": state, ariaLabel: `${title}, ${order_id}, ${label}` },
+    h("header", h("strong", title), stateChip(card)),
+    h("p.card-order", t("card.order", { order: order_id })),
+    h("ul", card.lines.map(line)),
+    h("p.card-price", card.price_line),
+    state === "pending" && left,
+    (reason || comment) && h("p.card-reason", reason?.text ?? t(whose, { comment })),
+    state === "applying" && h("p", h("span.spinner", { ariaHidden: "true" }), t("card.applying")),
+    actions.length > 0 && h("div.card-actions.row", actions),
   );
-  if (waits)
-    everySecond(element, () => {
-      const ms = card.deadline_ms - now();
-      left.textContent = ms > 0 ? t("card.left", { left: duration(ms) }) : t("card.over");
-      left.classList.toggle("soon", ms < 15 * 60_000);
-      if (ms <= 0) element.querySelectorAll("button").forEach((button) => (button.disabled = true));
-    });
+  if (state === "pending") everySecond(element, () => showLeft(left, card.deadline_ms - chat.now()));
   return element;
 }
+
+/** @param {import("./types").CardLine} line */
+const line = ({ title, quantity, old, new: now }) =>
+  h(
+    "li",
+    h("span", title, quantity > 1 && h("span", ` × ${quantity}`)),
+    h("span.card-specs", h("del", spoken(t("card.from")), old), h("span", { ariaHidden: "true" }, "→"), h("ins", spoken(t("card.to")), now)),
+  );

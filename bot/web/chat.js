@@ -2,7 +2,7 @@
  * Assent's chat protocol for a web page: connects, resumes, repeats, and keeps what it was told.
  *
  *   const chat = new ChatClient({ url: "wss://shop.example/ws", token: () => freshToken() });
- *   chat.addEventListener("change", ({ detail }) => show(chat.items.get(detail.id), chat.log(detail.id)));
+ *   chat.on("change", ({ id }) => show(chat.items.get(id), chat.log(id)));
  *   chat.connect();
  *   await chat.say("shop.buyer", "你好");
  *
@@ -12,10 +12,7 @@
  * Events: `state` (connected or not), `welcome`, `change` {id} (an item or its log), `entry` {id, entry} (live ones only),
  * `presence`, `typing` {id}, `outbox`, `quick_replies`.
  *
- * @typedef {import("./types").Item} Item
- * @typedef {import("./types").Entry} Entry
- * @typedef {import("./types").Frame} Frame
- * @typedef {import("./types").Log} Log
+ * @import { Log, Unsent } from "./types"
  */
 
 /** Close codes after which the same token would end the same way. */
@@ -49,7 +46,8 @@ export class ChatClient extends EventTarget {
   retryAt = 0;
   /** @type {Map<string, Log>} */ #logs = new Map();
   /** @type {Map<string, number>} */ #cursors = new Map();
-  /** @type {Map<string, { frame: Frame, resolve: (ok: Frame) => void, reject: (error: Error) => void }>} */
+  /** Commands without a reply, and the connection that each is on its way over.
+   * @type {Map<string, { frame: Frame, over: WebSocket | null, resolve: (ok: Frame) => void, reject: (error: Error) => void }>} */
   #pending = new Map();
   /** @type {WebSocket | null} */ #ws = null;
   #attempt = 0;
@@ -57,12 +55,14 @@ export class ChatClient extends EventTarget {
   #retry = 0;
   #beat = 0;
   #heard = 0;
+  /** @type {number | null} */ #goingAway = null;
+  /** @type {Map<string, number>} */ #writing = new Map();
 
   /**
-   * @param {{ url: string, token: () => string | Promise<string>, locale?: string, store?: Storage, name?: string }} options
-   *   `store` keeps messages that could not be sent yet over a reload, under `name`.
+   * @param {{ url?: string, token: () => string | Promise<string>, locale?: string, store?: Storage, name?: string }} options
+   *   `url` is by default this page's own host. `store` keeps messages that could not be sent yet over a reload, under `name`.
    */
-  constructor({ url, token, locale = "zh-CN", store, name = "assent" }) {
+  constructor({ url = `${location.origin.replace(/^http/, "ws")}/ws`, token, locale = "zh-CN", store, name = "assent" }) {
     super();
     this.url = url;
     this.token = token;
@@ -70,11 +70,16 @@ export class ChatClient extends EventTarget {
     this.store = store;
     this.name = name;
     /** What is still to be said; with `error`, what the server did not take: see `retry`, `discard`.
-     * @type {import("./types").Unsent[]} */
+     * @type {Unsent[]} */
     this.outbox = JSON.parse(store?.getItem(`${name}:outbox`) ?? "[]");
     for (const unsent of this.outbox) if (!unsent.error) this.#deliver(unsent).catch(() => {});
     addEventListener("online", () => this.reconnect());
     addEventListener("offline", () => this.#lost(0));
+  }
+
+  /** Hear of events: the listener gets their `detail`. @param {string} types @param {(detail: any) => void} listener */
+  on(types, listener) {
+    for (const type of types.split(" ")) this.addEventListener(type, ({ detail }) => listener(detail));
   }
 
   /** The server's clock, Unix ms. */
@@ -102,8 +107,9 @@ export class ChatClient extends EventTarget {
 
   /** Try now rather than after the pause. */
   reconnect() {
-    if (this.state !== "connected" && this.state !== "refused") this.#drop();
-    if (this.state !== "connected") this.connect();
+    if (this.state === "connected") return;
+    this.#drop();
+    this.connect();
   }
 
   close() {
@@ -130,7 +136,6 @@ export class ChatClient extends EventTarget {
     this.#retry = setTimeout(() => this.connect(), wait);
     this.#set(navigator.onLine ? "connecting" : "offline");
   }
-  /** @type {number | null} */ #goingAway = null;
 
   /** @param {ChatClient["state"]} state */
   #set(state) {
@@ -157,7 +162,8 @@ export class ChatClient extends EventTarget {
       case "entry":
         return this.#entry(frame.conversation_id, /** @type {any} */ (frame));
       case "reset":
-        return this.#reset(frame);
+        this.#logs.delete(frame.conversation_id);
+        return this.#newest(frame.conversation_id, frame);
       case "conversation":
         return this.#item(frame);
       case "read":
@@ -185,16 +191,11 @@ export class ChatClient extends EventTarget {
     const known = this.items;
     this.items = new Map([...frame.conversations, ...frame.waiting].map((item) => [item.conversation_id, item]));
     for (const [id, item] of known) if (!this.items.has(id) && this.#logs.has(id)) this.items.set(id, item);
-    if (frame.participant.role === "buyer") {
-      const id = `${frame.participant.shop_id}.${frame.participant.id}`;
-      if (!this.#cursors.has(id)) this.#cursors.set(id, frame.conversations[0]?.seq ?? 0);
-    }
-    for (const { conversation_id: id, seq } of frame.conversations)
-      if (!this.#logs.has(id)) this.#cursors.set(id, seq);
-    for (const { frame: sent } of this.#pending.values()) this.#ws?.send(JSON.stringify(sent));
+    for (const { conversation_id: id, seq } of frame.conversations) if (!this.#logs.has(id)) this.#cursors.set(id, seq);
     clearInterval(this.#beat);
     this.#beat = setInterval(() => this.#check(frame.heartbeat_ms), frame.heartbeat_ms / 2);
     this.#set("connected");
+    this.#flush();
     this.#tell("welcome");
     for (const id of this.items.keys()) this.#tell("change", { id });
   }
@@ -211,22 +212,31 @@ export class ChatClient extends EventTarget {
     return this.#logs.get(id);
   }
 
-  /** Read the newest page of a conversation, unless it is here. @param {string} id */
+  /** Read the newest page of a conversation, unless all of it is here: of one that somebody else has, entries may have
+   * been missed. @param {string} id */
   async load(id) {
-    if (this.#logs.has(id)) return;
-    /** @type {Log} */
-    const log = { entries: [], first: 0, loading: true };
-    this.#logs.set(id, log);
+    const known = this.#logs.get(id);
+    if (known && (known.loading || (this.items.get(id)?.seq ?? 0) <= (this.#cursors.get(id) ?? 0))) return;
+    this.#logs.set(id, { entries: [], first: 0, ...known, loading: true });
     try {
-      const page = await this.command("history", { conversation_id: id, limit: 50 });
-      const live = log.entries.filter((entry) => entry.seq > page.last_seq);
-      Object.assign(log, { entries: [...page.entries, ...live], first: page.first_seq, loading: false });
-      this.#cursors.set(id, live.at(-1)?.seq ?? page.last_seq);
-      this.items.set(id, { ...this.items.get(id), ...page.conversation });
+      this.#newest(id, await this.command("history", { conversation_id: id, limit: 50 }));
     } catch (error) {
       this.#logs.delete(id);
+      if (known) this.#logs.set(id, known);
       throw error;
     }
+  }
+
+  /** A page of the newest entries is the log from now on, but for what came after it. @param {string} id @param {Frame} page */
+  #newest(id, page) {
+    const live = this.#logs.get(id)?.entries.filter(({ seq }) => seq > page.last_seq) ?? [];
+    const entries = [...page.entries, ...live], item = this.items.get(id);
+    // Of a conversation that is new here nothing is news, but to its buyer.
+    const cursor = this.#cursors.get(id) ?? (this.me.role === "buyer" ? 0 : Infinity);
+    this.#logs.set(id, { entries, first: page.first_seq, loading: false });
+    this.#cursors.set(id, live.at(-1)?.seq ?? page.last_seq);
+    if (!item || !live.length) this.items.set(id, { ...item, line: lastLine(entries) ?? item?.line, ...page.conversation });
+    for (const entry of page.entries) if (entry.seq > cursor) this.#tell("entry", { id, entry });
     this.#tell("change", { id });
   }
 
@@ -249,8 +259,7 @@ export class ChatClient extends EventTarget {
 
   /** @param {string} id @param {Entry} entry */
   #entry(id, entry) {
-    const cursor = this.#cursors.get(id);
-    if (cursor !== undefined && entry.seq <= cursor) return;
+    if (entry.seq <= (this.#cursors.get(id) ?? 0)) return;
     this.#cursors.set(id, entry.seq);
     this.#logs.get(id)?.entries.push(entry);
     if (entry.text) this.typing.delete(id);
@@ -260,25 +269,16 @@ export class ChatClient extends EventTarget {
     this.#tell("change", { id });
   }
 
-  /** A fresh page, where entries could not be resumed one by one, or of a conversation that is new here. @param {Frame} page */
-  #reset(page) {
-    const id = page.conversation_id;
-    const cursor = this.#cursors.get(id) ?? 0;
-    const isNew = !this.#cursors.has(id);
-    this.#logs.set(id, { entries: page.entries, first: page.first_seq, loading: false });
-    this.#cursors.set(id, page.last_seq);
-    this.items.set(id, { ...this.items.get(id), line: lastLine(page.entries), ...page.conversation });
-    for (const entry of page.entries) if (!isNew && entry.seq > cursor) this.#tell("entry", { id, entry });
+  /** @param {string} id @param {any} item */
+  #put(id, item) {
+    this.items.set(id, item);
     this.#tell("change", { id });
   }
 
   /** @param {Frame} frame */
   #item(frame) {
-    const { type, now_ms, ...item } = frame;
-    const known = this.items.get(item.conversation_id);
-    if (known && known.seq > item.seq) return;
-    this.items.set(item.conversation_id, /** @type {Item} */ (item));
-    this.#tell("change", { id: item.conversation_id });
+    const { type, now_ms, ...item } = frame, id = item.conversation_id;
+    if (item.seq >= (this.items.get(id)?.seq ?? 0)) this.#put(id, item);
   }
 
   /** @param {Frame} frame */
@@ -288,8 +288,7 @@ export class ChatClient extends EventTarget {
     const mine = (frame.by === "buyer") === (this.me.role === "buyer");
     const later = this.#logs.get(id)?.entries.filter((entry) => entry.unread && entry.seq > frame.last_seq).length ?? 0;
     const read = { ...item.read, [frame.by]: frame.seq };
-    this.items.set(id, { ...item, read, unread: mine ? frame.unread + later : item.unread });
-    this.#tell("change", { id });
+    this.#put(id, { ...item, read, unread: mine ? frame.unread + later : item.unread });
   }
 
   /** Somebody who is writing says so again every few seconds, or is gone. @param {string} id @param {boolean} active */
@@ -299,17 +298,12 @@ export class ChatClient extends EventTarget {
     this.typing.set(id, active);
     this.#tell("typing", { id });
   }
-  /** @type {Map<string, number>} */ #writing = new Map();
 
   /** @param {Frame} frame */
   #presence(frame) {
     const other = frame.role === "agent" ? "agent_id" : "buyer_id";
     if ((frame.role === "agent") === (this.me.role === "buyer"))
-      for (const [id, item] of this.items)
-        if (item[other] === frame.id) {
-          this.items.set(id, { ...item, online: frame.state !== "offline" });
-          this.#tell("change", { id });
-        }
+      for (const [id, item] of this.items) if (item[other] === frame.id) this.#put(id, { ...item, online: frame.state !== "offline" });
     this.#tell("presence", frame);
   }
 
@@ -321,10 +315,15 @@ export class ChatClient extends EventTarget {
       return;
     }
     if (frame.type === "error" && frame.retry_after_ms !== undefined) {
-      setTimeout(() => this.state === "connected" && this.#ws?.send(JSON.stringify(sent.frame)), frame.retry_after_ms);
+      const again = () => {
+        sent.over = null;
+        this.#flush();
+      };
+      setTimeout(again, frame.retry_after_ms);
       return;
     }
     this.#pending.delete(frame.re);
+    this.#flush();
     if (frame.type === "ok") sent.resolve(frame);
     else sent.reject(new CommandError(frame));
   }
@@ -338,9 +337,23 @@ export class ChatClient extends EventTarget {
   /** @param {Frame} frame @returns {Promise<Frame>} */
   #post(frame) {
     return new Promise((resolve, reject) => {
-      this.#pending.set(frame.id, { frame, resolve, reject });
-      if (this.state === "connected") this.#ws?.send(JSON.stringify(frame));
+      this.#pending.set(frame.id, { frame, over: null, resolve, reject });
+      this.#flush();
     });
+  }
+
+  /** Send what is not on its way; of what is said in a conversation one at a time, so that it arrives in its order. */
+  #flush() {
+    if (this.state !== "connected") return;
+    const saying = new Set();
+    for (const sent of this.#pending.values()) {
+      const { type, conversation_id: id } = sent.frame;
+      if (type === "say" && saying.has(id)) continue;
+      if (type === "say") saying.add(id);
+      if (sent.over === this.#ws) continue;
+      sent.over = this.#ws;
+      sent.over?.send(JSON.stringify(sent.frame));
+    }
   }
 
   /** Say something, now or as soon as there is a connection; until then it is in the `outbox`.
@@ -352,7 +365,7 @@ export class ChatClient extends EventTarget {
     return this.#deliver(unsent);
   }
 
-  /** @param {import("./types").Unsent} unsent */
+  /** @param {Unsent} unsent */
   async #deliver(unsent) {
     const { id, conversation_id, text } = unsent;
     try {
@@ -405,10 +418,10 @@ export function afterEntry(item, entry, role) {
     return next;
   }
   const by = entry.text?.by.role, system = entry.system?.code;
-  if (by === "agent" || entry.card?.version === 1 || system === "closed") Object.assign(next, { asked_ms: null, overdue: false });
-  else if (["transferred", "transferred_because", "reassigned"].includes(system) && next.asked_ms)
-    Object.assign(next, { asked_ms: entry.at_ms, overdue: false });
-  if (by === "buyer" && !next.asked_ms) Object.assign(next, { asked_ms: entry.at_ms, overdue: false });
+  const answered = by === "agent" || entry.card?.version === 1 || system === "closed";
+  // Whoever it was handed to has the whole time for the reply.
+  const asked = next.asked_ms ? ["transferred", "transferred_because", "reassigned"].includes(system) : by === "buyer";
+  if (answered || asked) Object.assign(next, { asked_ms: answered ? null : entry.at_ms, overdue: false });
   if (entry.notice?.code === "reply_overdue") next.overdue = true;
   next.group = next.open === false ? null : !next.agent_id ? "unassigned" : next.asked_ms ? "to_reply" : "in_progress";
   return next;

@@ -2,23 +2,23 @@
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
+import { chat } from "./session.js";
 
 const LONGEST = 2000, SIGN_EVERY = 3000;
 
 export class AssentComposer extends HTMLElement {
-  /** @type {Chat} */ chat = /** @type {any} */ (null);
   hint = t("composer.placeholder");
   /** The page's own buttons, before the field. */
-  tools = h("div", { class: "composer-tools" });
+  tools = h("div.composer-tools");
   /** @type {string | null} */ #id = null;
   /** @type {string | null} */ #blocked = null;
   #signed = 0;
-  #send = h("button", { class: "primary", onclick: () => this.#say() }, t("composer.send"));
-  #count = h("span", { class: "muted", role: "status" });
+  #send = h("button.primary", () => this.#say(), t("composer.send"));
+  #count = h("span.muted", { role: "status" });
   #field = h("textarea", {
     rows: 1,
     maxLength: LONGEST,
-    "aria-label": t("composer.label"),
+    ariaLabel: t("composer.label"),
     oninput: () => this.#typed(),
     onblur: () => this.#sign(false),
     onkeydown: (/** @type {KeyboardEvent} */ event) => {
@@ -29,7 +29,7 @@ export class AssentComposer extends HTMLElement {
   });
 
   connectedCallback() {
-    this.replaceChildren(this.tools, h("div", { class: "composer" }, this.#field, this.#count, this.#send));
+    this.replaceChildren(this.tools, h("div.composer", this.#field, this.#count, this.#send));
     this.#show();
   }
 
@@ -41,12 +41,12 @@ export class AssentComposer extends HTMLElement {
     if (id === this.#id) return;
     this.#sign(false);
     this.#id = id;
-    this.#field.value = (id && this.chat.store?.getItem(this.#draft)) || "";
+    this.#field.value = (id && chat.store?.getItem(this.#draft)) || "";
     this.#show();
   }
 
   get #draft() {
-    return `${this.chat.name}:draft:${this.#id}`;
+    return `${chat.name}:draft:${this.#id}`;
   }
 
   /** Why nothing can be said here now; null if it can. */
@@ -65,30 +65,32 @@ export class AssentComposer extends HTMLElement {
 
   /** Put a text where the cursor is. @param {string} text */
   insert(text) {
-    this.focus();
-    this.#field.setRangeText(text, this.#field.selectionStart, this.#field.selectionEnd, "end");
+    const field = this.#field;
+    field.focus();
+    field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
     this.#typed();
   }
 
   #typed() {
-    this.chat.store?.setItem(this.#draft, this.#field.value);
-    this.#sign(Boolean(this.#field.value.trim()));
+    const { value } = this.#field;
+    chat.store?.setItem(this.#draft, value);
+    this.#sign(Boolean(value.trim()));
     this.#show();
   }
 
   /** Tell the other side, unless it would come late. @param {boolean} active */
   #sign(active) {
     const now = Date.now();
-    if (!this.#id || this.chat.state !== "connected" || (active ? now - this.#signed < SIGN_EVERY : !this.#signed)) return;
+    if (!this.#id || chat.state !== "connected" || (active ? now - this.#signed < SIGN_EVERY : !this.#signed)) return;
     this.#signed = active ? now : 0;
-    this.chat.command("typing", { conversation_id: this.#id, active }).catch(() => {});
+    chat.command("typing", { conversation_id: this.#id, active }).catch(() => {});
   }
 
   #say() {
-    const text = this.#field.value.trim();
-    if (!text || !this.#id || this.#field.disabled) return;
-    this.chat.say(this.#id, text).catch(() => {}); // the log shows what was not taken
-    this.#field.value = "";
+    const field = this.#field, text = field.value.trim();
+    if (!text || !this.#id || field.disabled) return;
+    chat.say(this.#id, text).catch(() => {}); // the log shows what was not taken
+    field.value = "";
     this.#typed();
   }
 

@@ -1,28 +1,32 @@
 /** Elements without markup: everything people wrote becomes a text node, never HTML. */
 
 /**
- * An element: `on…` are listeners, `class`, `aria-…`, `data-…` and the like attributes (false and null: none), the rest of
- * what the element knows properties.
- * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag @param {Record<string, any>} [props] @param {...any} children
- * @returns {HTMLElementTagNameMap[T]}
+ * An element: its tag and classes ("p.muted"), what it is given, if anything, and its children (false, null, "": none).
+ * Of what is given, `on…` are listeners, what the element knows are properties, the rest attributes; a function alone is
+ * what a click does.
+ * @template {string} S
+ * @param {S} what @param {...any} children
+ * @returns {import("./types").ElementOf<S>}
  */
-export function h(tag, props = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
+export function h(what, ...children) {
+  const [tag, ...classes] = what.split(".");
+  const element = /** @type {any} */ (document.createElement(tag));
+  element.classList.add(...classes);
+  const [first] = children, handler = typeof first === "function";
+  const given = handler || first?.constructor === Object ? children.shift() : {};
+  for (const [name, value] of Object.entries(handler ? { onclick: given } : given)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name in element && !name.startsWith("aria") && name !== "list") /** @type {any} */ (element)[name] = value;
-    else element.setAttribute(name === "class" ? "class" : name, value === true ? "" : value);
+    else if (name in element) element[name] = value;
+    else element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat().filter((child) => child || child === 0));
   return element;
 }
 
 /** An icon of icons.svg, for the eye only. @param {string} name */
 export function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const use = document.createElementNS(svg.namespaceURI ?? "", "use");
+  const [svg, use] = ["svg", "use"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
   use.setAttribute("href", `/web/icons.svg#${name}`);
   svg.setAttribute("aria-hidden", "true");
   svg.classList.add("icon");
@@ -30,8 +34,14 @@ export function icon(name) {
   return svg;
 }
 
+/** A sign of presence, for the eye only. @param {boolean | undefined} on */
+export const dot = (on) => h(on ? "span.dot.on" : "span.dot");
+
+/** What only screen readers say. @param {any} text */
+export const spoken = (text) => h("span.sr-only", text);
+
 /**
- * Make a parent's children those of `keys`, in order; whoever is there already stays, with its focus and scroll.
+ * Make a parent's children those of `items`, in order; whoever is there already stays, with its focus and scroll.
  * @template T
  * @param {Element} parent @param {T[]} items @param {(item: T) => string} key
  * @param {(item: T) => HTMLElement} make @param {(element: any, item: T) => void} [update]
@@ -54,29 +64,38 @@ export function keyed(parent, items, key, make, update) {
   for (const child of there.values()) child.remove();
 }
 
-/** @type {Set<() => void>} */
-const ticking = new Set();
-setInterval(() => ticking.forEach((tick) => tick()), 1000);
+/** @type {Map<Element, () => void>} */
+const ticking = new Map();
+setInterval(() => {
+  for (const [element, tick] of ticking)
+    if (element.isConnected) tick();
+    else ticking.delete(element);
+}, 1000);
 
-/** Call now and each second, until `element` has left the page. @param {Element} element @param {() => void} tick */
+/** Call now and each second, until `element` is not in the page. @param {Element} element @param {() => void} tick */
 export function everySecond(element, tick) {
   tick();
-  let seen = false;
-  const wrapped = () => {
-    seen ||= element.isConnected;
-    if (seen && !element.isConnected) ticking.delete(wrapped);
-    else tick();
-  };
-  ticking.add(wrapped);
+  ticking.set(element, tick);
 }
 
-/** Say something to screen readers: `assertive` interrupts. @param {string} text @param {"polite" | "assertive"} [how] */
-export function announce(text, how = "polite") {
-  let region = document.getElementById(`live-${how}`);
-  if (!region) {
-    region = h("div", { id: `live-${how}`, class: "sr-only", "aria-live": how, role: how === "polite" ? "status" : "alert" });
-    document.body.append(region);
-  }
-  region.append(h("p", {}, text));
-  while (region.childElementCount > 3) region.firstElementChild?.remove();
+/** What calls `act` once before the next frame, however often it is called itself. @param {() => void} act */
+export function beforeFrame(act) {
+  let asked = 0;
+  const run = () => {
+    asked = 0;
+    act();
+  };
+  // A hidden page has no frames, but has to be right when it is looked at.
+  return () => (asked ||= document.hidden ? setTimeout(run, 100) : requestAnimationFrame(run));
+}
+
+// A live region speaks of changes only: it has to be there before.
+const [polite, assertive] = ["polite", "assertive"].map((how) => h("div.sr-only", { id: `live-${how}`, "aria-live": how, role: how === "polite" ? "status" : "alert" }));
+document.body.append(polite, assertive);
+
+/** Say something to screen readers: `interrupt` at once. @param {string} text @param {boolean} [interrupt] */
+export function announce(text, interrupt) {
+  const region = interrupt ? assertive : polite;
+  region.append(h("p", text));
+  if (region.childElementCount > 3) region.firstElementChild?.remove();
 }

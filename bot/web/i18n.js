@@ -1,8 +1,10 @@
 /** Texts, times and amounts in the language of the page: Chinese first, English by a switch that the browser remembers. */
 
 const remembered = localStorage.getItem("assent:locale");
-export const locale = remembered === "en" || remembered === "zh-CN" ? remembered : "zh-CN";
-document.documentElement.lang = locale;
+export const locale = remembered === "en" ? "en" : "zh-CN";
+export const otherLocale = locale === "en" ? "zh-CN" : "en";
+const root = document.documentElement;
+root.lang = locale;
 
 /** @type {Record<string, string>} */
 const texts = await (await fetch(`/web/texts/${locale}.json`)).json();
@@ -14,19 +16,22 @@ export function t(key, params = {}) {
 
 /** Switch the language; the page starts again. */
 export function switchLocale() {
-  localStorage.setItem("assent:locale", locale === "en" ? "zh-CN" : "en");
+  localStorage.setItem("assent:locale", otherLocale);
   location.reload();
 }
 
-const theme = localStorage.getItem("assent:theme");
-if (theme) document.documentElement.dataset.theme = theme;
+/** Light or dark as was chosen, here or in any other page of ours; else as the system is. */
+function showTheme() {
+  root.dataset.theme = localStorage.getItem("assent:theme") ?? "";
+}
+addEventListener("storage", showTheme);
+showTheme();
 
-/** Light or dark from now on, whatever the system says. */
+/** The other of light and dark, from now on. */
 export function switchTheme() {
-  const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-  localStorage.setItem("assent:theme", root.dataset.theme);
+  localStorage.setItem("assent:theme", dark ? "light" : "dark");
+  showTheme();
 }
 
 const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", hour12: false });
@@ -49,8 +54,9 @@ export function duration(ms) {
   return `${hours ? `${hours}:` : ""}${pad(Math.floor(rest / 60))}:${pad(rest % 60)}`;
 }
 
-/** An amount in minor units. @param {number} cents @param {string} currency */
+/** An amount in minor units, with the sign that the server's texts have too. @param {number} cents @param {string} currency */
 export function money(cents, currency) {
-  const format = new Intl.NumberFormat(locale, { style: "currency", currency });
+  const currencyDisplay = ["CNY", "USD"].includes(currency) ? "narrowSymbol" : "symbol";
+  const format = new Intl.NumberFormat(locale, { style: "currency", currency, currencyDisplay });
   return format.format(cents / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
 }

@@ -6,37 +6,36 @@
  */
 
 import { cardElement } from "./card.js";
-import { announce, h, icon, keyed } from "./dom.js";
+import { announce, beforeFrame, h, icon, keyed } from "./dom.js";
 import { date, t, time } from "./i18n.js";
+import { chat } from "./session.js";
 
 /** @typedef {{ key: string, sign: string, look: string, parts: () => any[], read?: string }} Row  `sign`: what `parts` depend on */
 
 const NEAR_END = 48, NEAR_TOP = 600, PAGE = 200;
 
 export class AssentLog extends HTMLElement {
-  /** @type {Chat} */ chat = /** @type {any} */ (null);
   /** A card's buttons. @type {(card: Card) => HTMLElement[]} */
   actions = () => [];
   /** @type {string | null} */ #id = null;
-  #rows = h("ol", { class: "log-rows" });
-  #note = h("p", { class: "log-note" });
-  #scroller = h("div", { class: "log-scroll", tabIndex: 0, role: "group", "aria-label": t("log.label"), onscroll: () => this.#scrolled() }, this.#rows, this.#note);
-  #down = h("button", { class: "log-down", hidden: true, onclick: () => (this.#scroller.focus(), this.#toEnd()) });
+  #rows = h("ol.log-rows");
+  #note = h("p.log-note");
+  #scroller = h("div.log-scroll", { tabIndex: 0, role: "group", ariaLabel: t("log.label"), onscroll: () => this.#scrolled() }, this.#rows, this.#note);
+  #down = h("button.log-down", { hidden: true, onclick: () => (this.#scroller.focus(), this.#toEnd()) });
   #atEnd = true;
   #top = 0;
   /** The oldest seq shown: at the end nobody needs thousands of rows. */
   #from = 0;
   #below = 0;
   #readTo = 0;
-  #soon = 0;
+  #later = beforeFrame(() => this.#show());
 
   connectedCallback() {
     this.replaceChildren(this.#scroller, this.#down);
-    const { chat } = this;
-    chat.addEventListener("change", ({ detail }) => detail.id === this.#id && this.#later());
-    chat.addEventListener("entry", ({ detail }) => detail.id === this.#id && this.#heard(detail.entry));
-    for (const type of ["outbox", "typing", "state"]) chat.addEventListener(type, () => this.#later());
-    addEventListener("focus", () => this.#read());
+    chat.on("change", ({ id }) => id === this.#id && this.#later());
+    chat.on("entry", ({ id, entry }) => id === this.#id && this.#heard(entry));
+    chat.on("outbox typing state", this.#later);
+    for (const type of ["focus", "visibilitychange"]) addEventListener(type, () => this.#read());
     const observer = new ResizeObserver(() => this.#atEnd && this.#toEnd());
     for (const element of [this.#rows, this.#scroller]) observer.observe(element);
     this.#later();
@@ -55,20 +54,15 @@ export class AssentLog extends HTMLElement {
     this.#later();
   }
 
-  #later() {
-    // A hidden page has no frames, but has to be right when it is looked at.
-    this.#soon ||= document.hidden ? setTimeout(() => this.#show(), 100) : requestAnimationFrame(() => this.#show());
-  }
-
   #show() {
-    this.#soon = 0;
-    const { chat } = this, id = this.#id, log = id ? chat.log(id) : undefined, entries = log?.entries ?? [];
+    const id = this.#id, log = id ? chat.log(id) : undefined, entries = log?.entries ?? [];
     this.#note.textContent = id && chat.typing.get(id) ? t("log.typing") : !id || entries.length ? "" : t(log?.loading ? "log.loading" : "log.empty");
     if (!id || !chat.me) return;
-    if (!log && chat.items.has(id)) chat.load(id).catch((error) => (this.#note.textContent = error.message));
+    if (chat.items.has(id)) chat.load(id).catch((error) => (this.#note.textContent = error.message));
     if (this.#atEnd) this.#from = entries.length > 2 * PAGE ? entries[entries.length - PAGE].seq : 0;
     const top = this.#scroller.getBoundingClientRect().top;
-    const first = this.#atEnd ? null : [...this.#rows.children].find((row) => row.getBoundingClientRect().bottom > top);
+    // Not a date: it goes up when earlier messages of its day come.
+    const first = this.#atEnd ? null : [...this.#rows.children].find((row) => row.className !== "log-day" && row.getBoundingClientRect().bottom > top);
     const before = first?.getBoundingClientRect().top ?? 0;
     keyed(this.#rows, this.#list(id, entries.filter(({ seq }) => seq >= this.#from)), (row) => row.key, () => h("li"), (element, row) => this.#put(element, row));
     if (first) this.#scroller.scrollTop += first.getBoundingClientRect().top - before;
@@ -78,42 +72,44 @@ export class AssentLog extends HTMLElement {
 
   /** @param {string} id @param {Entry[]} entries */
   #list(id, entries) {
-    const { chat } = this, { me } = chat, item = chat.items.get(id), buyer = me.role === "buyer";
+    const { me } = chat, item = chat.items.get(id), buyer = me.role === "buyer";
     const seen = item?.read?.[buyer ? "agent" : "buyer"] ?? 0;
     /** @type {Map<string, Card>} */ const cards = new Map();
     for (const { card } of entries) if (card) cards.set(card.proposal_id, card);
     /** @type {Row[]} */ const rows = [];
+    /** When I said what: it may be heard before it is acknowledged. @type {Map<string, number>} */ const said = new Map();
     let day = 0, last = "";
     for (const entry of entries) {
-      const { seq, at_ms, text, notice } = entry, key = `${seq}`, proposal = entry.card?.proposal_id ?? "";
-      if (!text && !proposal && !notice && !entry.system) continue;
-      const begins = new Date(at_ms).setHours(0, 0, 0, 0);
+      const { seq, at_ms, text, notice, system } = entry, key = `${seq}`, proposal = entry.card?.proposal_id ?? "";
+      if (!text && !proposal && !notice && !system) continue;
+      const begins = new Date(at_ms).setHours(0, 0, 0, 0), at = () => h("time", time(at_ms));
       if (begins !== day) {
         const sign = date(at_ms, chat.now());
         rows.push({ key: `day ${(day = begins)}`, sign, look: "log-day", parts: () => [sign] });
         last = "";
       }
-      const card = cards.get(proposal), at = () => h("time", {}, time(at_ms));
+      const card = cards.get(proposal);
       cards.delete(proposal);
       if (text || card) {
         const by = text?.by, mine = by ? (by.role === "buyer") === buyer : !buyer;
         const name = by && by.role !== "buyer" && by.id !== me.id && by.id !== last ? by.name : "";
         last = by?.id ?? "";
-        const said = () => (card ? cardElement(card, () => chat.now(), ...this.actions(card)) : h("div", { class: "bubble" }, text?.text));
+        if (text && last === me.id) said.set(text.text, at_ms);
+        const body = () => (card ? cardElement(card, chat, ...this.actions(card)) : h("div.bubble", text?.text));
         rows.push({
           key,
           sign: card ? `${card.version} ${item?.agent_id}` : name,
           look: mine ? "log-row mine" : "log-row",
-          parts: () => [name && h("p", { class: "log-meta" }, name), said(), h("p", { class: "log-meta" }, at(), mine && h("span", { class: "log-read" }))],
+          parts: () => [name && h("p.log-meta", name), body(), h("p.log-meta", at(), mine && h("span.log-read"))],
           read: mine ? t(seq <= seen ? "log.read" : "log.unread") : "",
         });
       }
       if (notice || !(text || card || entry.card?.state === "applying"))
-        rows.push({ key: `line ${key}`, sign: "", look: "log-line", parts: () => [h("span", { "data-code": notice?.code ?? entry.system?.code }, lineOf(entry), at())] });
+        rows.push({ key: `line ${key}`, sign: "", look: "log-line", parts: () => [h("span", { "data-code": (notice ?? system)?.code }, lineOf(entry), at())] });
     }
     for (const unsent of chat.outbox)
-      if (unsent.conversation_id === id)
-        rows.push({ key: unsent.id, sign: `${unsent.error?.code} ${chat.state}`, look: "log-row mine unsent", parts: () => [h("div", { class: "bubble" }, unsent.text), this.#unsent(unsent)] });
+      if (unsent.conversation_id === id && (said.get(unsent.text) ?? 0) < unsent.at)
+        rows.push({ key: unsent.id, sign: `${unsent.error?.code} ${chat.state}`, look: "log-row mine unsent", parts: () => [h("div.bubble", unsent.text), this.#unsent(unsent)] });
     return rows;
   }
 
@@ -132,21 +128,19 @@ export class AssentLog extends HTMLElement {
 
   /** @param {import("./types").Unsent} unsent */
   #unsent({ id, error }) {
-    const { chat } = this;
-    if (!error) return h("p", { class: "log-meta" }, t(chat.state === "connected" ? "log.sending" : "log.kept"));
-    const again = () => chat.retry(id).catch(() => {});
+    if (!error) return h("p.log-meta", t(chat.state === "connected" ? "log.sending" : "log.kept"));
     return h(
-      "p",
-      { class: "log-meta bad", role: "alert", title: error.detail },
+      "p.log-meta.bad",
+      { role: "alert", title: error.detail },
       error.title,
-      h("button", { class: "plain", onclick: again }, t("log.retry")),
-      h("button", { class: "plain", onclick: () => chat.discard(id) }, t("log.discard")),
+      h("button.plain", () => chat.retry(id).catch(() => {}), t("log.retry")),
+      h("button.plain", () => chat.discard(id), t("log.discard")),
     );
   }
 
   /** Speak of what came; of a notice speaks whoever shows it. @param {Entry} entry */
   #heard(entry) {
-    const { text, card, notice, system } = entry, mine = text?.by.id === this.chat.me.id;
+    const { text, card, notice, system } = entry, mine = text?.by.id === chat.me.id;
     if (mine) this.#atEnd = true;
     else if (text || card) this.#below++;
     if (!notice && !mine && (text || card || system)) announce(text ? `${text.by.name}: ${text.text}` : lineOf(entry));
@@ -156,7 +150,7 @@ export class AssentLog extends HTMLElement {
   #showDown() {
     if (this.#atEnd) this.#below = 0;
     this.#down.hidden = this.#atEnd;
-    this.#down.replaceChildren(icon("down"), this.#below ? t("log.below", { count: this.#below }) : t("log.down"));
+    this.#down.replaceChildren(icon("down"), t(this.#below ? "log.below" : "log.down", { count: this.#below }));
   }
 
   #scrolled() {
@@ -167,8 +161,8 @@ export class AssentLog extends HTMLElement {
     this.#showDown();
     this.#read();
     if (!this.#id || this.#atEnd || scrollTop > NEAR_TOP) return;
-    const earlier = this.chat.log(this.#id)?.entries.filter(({ seq }) => seq < this.#from) ?? [];
-    if (!earlier.length) return this.chat.older(this.#id).catch(() => {});
+    const earlier = chat.log(this.#id)?.entries.filter(({ seq }) => seq < this.#from) ?? [];
+    if (!earlier.length) return chat.older(this.#id).catch(() => {});
     this.#from = earlier.at(-PAGE)?.seq ?? 0;
     this.#later();
   }
@@ -179,10 +173,12 @@ export class AssentLog extends HTMLElement {
     this.#showDown();
   }
 
-  /** The newest is in sight, on a page with focus: so all is read. */
+  /** The newest is in sight of somebody: so all is read. */
   #read() {
-    const { chat } = this, id = this.#id ?? "", item = chat.items.get(id), newest = chat.log(id)?.entries.at(-1)?.seq ?? 0;
-    if (!item?.unread || newest <= this.#readTo || !this.#atEnd || !document.hasFocus()) return;
+    const id = this.#id ?? "", item = chat.items.get(id), newest = chat.log(id)?.entries.at(-1)?.seq ?? 0;
+    // Of several frames in a window one has the focus, but all are looked at.
+    const looked = document.hasFocus() || (window.parent !== window && !document.hidden && this.checkVisibility());
+    if (!item?.unread || newest <= this.#readTo || !this.#atEnd || !looked) return;
     if (chat.me.role !== "buyer" && item.agent_id !== chat.me.id) return;
     this.#readTo = newest;
     chat.command("read", { conversation_id: id, seq: newest }).catch(() => (this.#readTo = 0));
@@ -191,7 +187,7 @@ export class AssentLog extends HTMLElement {
 
 /** What is no message, in one line. @param {Entry} entry */
 function lineOf({ notice, system, card }) {
-  const text = notice?.text ?? system?.text ?? `${card?.title} · ${card?.label}`;
+  const text = (notice ?? system)?.text ?? `${card?.title} · ${card?.label}`;
   const of = notice?.order_id && t("card.order", { order: notice.order_id });
   return [text, of, notice?.reason?.text ?? card?.comment].filter(Boolean).join(" · ");
 }

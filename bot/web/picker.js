@@ -3,8 +3,12 @@
 import { cardElement } from "./card.js";
 import { h, keyed } from "./dom.js";
 import { money, t } from "./i18n.js";
+import { chat } from "./session.js";
 
 /** @import { No, Options, QuoteLine, Verdict } from "./types" */
+
+/** Its style comes with it. */
+const styled = new Promise((done) => document.head.append(h("link", { rel: "stylesheet", href: "/web/picker.css", onload: done, onerror: done })));
 
 const said = (/** @type {No} */ { title, detail }) => `${title}　${detail ?? ""}`.trim();
 
@@ -15,7 +19,7 @@ function section(currency, changed) {
   /** @type {Options} */ let mine;
   /** @type {Options} */ let chosen;
   let names = [""], tried = [""]; // the name and value that were asked for, and can't be
-  const summary = h("summary"), groups = h("div"), says = h("p", { role: "status" }), others = h("p", { class: "picker-others" });
+  const summary = h("summary"), groups = h("div"), says = h("p", { role: "status" }), others = h("p.picker-others.row");
   const signed = (/** @type {number} */ cents) => (cents > 0 ? "+" : "−") + money(Math.abs(cents), currency);
   const can = (/** @type {Verdict} */ one) => one.allowed || one.sku_id === line.sku_id;
   const apart = (/** @type {Verdict} */ one) => names.filter((name) => one.options[name] !== chosen[name]).length;
@@ -41,7 +45,7 @@ function section(currency, changed) {
       self.show();
     };
     const radio = h("input", { type: "radio", name: group, onchange }), mark = h("small");
-    const label = h("label", {}, radio, value, mark);
+    const label = h("label", radio, value, mark);
     const show = () => {
       const { best, no } = look(name, value), rise = best ? best.unit_price_after_cents - best.unit_price_before_cents : 0;
       radio.checked = chosen[name] === value;
@@ -54,14 +58,14 @@ function section(currency, changed) {
 
   const group = (/** @type {string} */ name) => {
     const id = crypto.randomUUID(), chips = [...new Set(verdicts.map((one) => one.options[name]))].map((value) => chip(id, name, value));
-    return Object.assign(h("div", { class: "picker-group", role: "radiogroup", "aria-label": name }, h("span", { class: "muted" }, name), chips), { show: () => chips.forEach((one) => one.show()) });
+    return Object.assign(h("div.picker-group.row", { role: "radiogroup", ariaLabel: name }, h("span.muted", name), chips), { show: () => chips.forEach((one) => one.show()) });
   };
 
   const price = (/** @type {Verdict} */ { unit_price_before_cents: before, unit_price_after_cents: after, stock }) =>
     `${money(before, currency)} → ${money(after, currency)}　${after === before ? t("picker.same") : t("picker.each", { amount: signed(after - before) })} · ${t("picker.stock", { stock })}`;
 
   const self = {
-    element: h("details", { class: "picker-line" }, summary, groups, says, others),
+    element: h("details.picker-line", summary, groups, says, others),
     /** @type {Verdict | undefined} the other spec that is chosen */ to: undefined,
     /** @type {No | null | undefined} why it can't be */ problem: null,
     title: () => line.title,
@@ -87,46 +91,46 @@ function section(currency, changed) {
       self.to = to;
       if (to && !can(to)) self.problem ??= to;
       const no = name ? look(name, value).no : null, why = no || self.problem || (line.code ? { title: line.detail } : null);
-      summary.replaceChildren(h("b", {}, line.title), ` × ${line.quantity}　${line.spec}`, ...(to ? [" → ", h("b", {}, to.spec)] : []));
+      summary.replaceChildren(h("b", line.title), ` × ${line.quantity}　${line.spec}`, ...(to ? [" → ", h("b", to.spec)] : []));
       keyed(groups, names, String, group, (one) => one.show());
       const news = why ? said(why) : to ? price(to) : "";
       // A live region reads out whatever is put there, be it news or not.
       if (says.textContent !== news) says.textContent = news;
       says.classList.toggle("bad", Boolean(why));
       const near = no ? verdicts.filter((one) => can(one) && one.options[name] === value).sort((a, b) => apart(a) - apart(b)).slice(0, 4) : [];
-      others.replaceChildren(...(near.length ? [t("picker.others"), ...near.map((one) => h("button", { onclick: () => (take(one.options), self.focus()) }, one.spec))] : []));
+      others.replaceChildren(...(near.length ? [t("picker.others"), ...near.map((one) => h("button", () => (take(one.options), self.focus()), one.spec))] : []));
     },
   };
   return self;
 }
 
 /** Let the agent choose new specs for an order, and send the card; whether one was sent.
- * @param {import("./chat.js").ChatClient} chat @param {string} conversation_id @param {import("./types").Order} order */
-export async function pick(chat, conversation_id, order) {
+ * @param {string} conversation_id @param {import("./types").Order} order */
+export async function pick(conversation_id, order) {
   /** @type {Map<string, ReturnType<typeof section>>} */
   const lines = new Map();
   let turn = 0, soon = 0, shut = false, sending = false, sent = false;
   const ask = (/** @type {string} */ type, more = {}) => chat.command(type, { conversation_id, order_id: order.id, ...more });
-  const changes = () => [...lines.values()].flatMap((line) => line.change());
+  const all = () => [...lines.values()], changes = () => all().flatMap((line) => line.change());
 
-  const head = h("h2", { id: "picker-title", tabIndex: -1, autofocus: true }, t("orders.change"), ` ${order.id} `, h("span", { class: "chip", "data-status": order.status }, order.label));
-  const alert = h("p", { class: "picker-alert", role: "alert" }), list = h("div", {}, t("picker.loading")), card = h("div", {}, t("picker.empty"));
+  const head = h("h2", { id: "picker-title", tabIndex: -1, autofocus: true }, t("orders.change"), ` ${order.id} `, h("span.chip", { "data-status": order.status }, order.label));
+  const alert = h("p.note.is-bad", { role: "alert" }), list = h("div", t("picker.loading")), card = h("div", t("picker.empty"));
   const warning = h("div"), tick = h("input", { type: "checkbox", onchange: () => show() });
-  const waiver = h("div", { class: "picker-waiver" }, warning, h("label", {}, tick, t("picker.waive")));
-  const hint = h("p", { class: "muted", id: "picker-hint", role: "status" });
-  const send = h("button", { class: "primary", "aria-describedby": "picker-hint", onclick: () => propose() }, t("picker.send"));
-  const dialog = h("dialog", { class: "picker", "aria-labelledby": "picker-title" },
+  const waiver = h("div.picker-waiver.is-warn", warning, h("label.row", tick, t("picker.waive")));
+  const hint = h("p.muted", { id: "picker-hint", role: "status" });
+  const send = h("button.primary", { "aria-describedby": "picker-hint", onclick: () => propose() }, t("picker.send"));
+  const dialog = h("dialog.picker.box", { "aria-labelledby": "picker-title" },
     head,
-    h("div", { class: "picker-body" }, h("div", {}, alert, list), h("aside", {}, h("h3", { class: "muted" }, t("picker.preview")), card)),
+    h("div.picker-body", h("div", alert, list), h("aside", h("h3.muted", t("picker.preview")), card)),
     waiver,
-    h("footer", {}, hint, h("button", { onclick: () => dialog.close() }, t("picker.cancel")), send));
+    h("footer", hint, h("button", () => dialog.close(), t("picker.cancel")), send));
 
   const show = () => {
-    for (const line of lines.values()) line.show();
-    const waived = [...lines.values()].flatMap(({ to, title }) => (to?.needs_waiver ? { to, title } : []));
-    warning.replaceChildren(h("b", {}, waived[0]?.to.title), ...waived.map(({ to, title }) => h("p", {}, waived.length > 1 && `${title()}　`, to.detail)));
+    all().forEach((line) => line.show());
+    const waived = all().flatMap(({ to, title }) => (to?.needs_waiver ? { to, title } : []));
+    warning.replaceChildren(h("b", waived[0]?.to.title), ...waived.map(({ to, title }) => h("p", waived.length > 1 && `${title()}　`, to.detail)));
     waiver.hidden = !waived.length;
-    const count = changes().length, refused = [...lines.values()].some((line) => line.problem);
+    const count = changes().length, refused = all().some((line) => line.problem);
     const lacks = sending ? "sending" : shut ? "shut" : refused ? "refused" : !count ? "choose" : waived.length && !tick.checked ? "tick" : "";
     send.ariaDisabled = String(Boolean(lacks));
     hint.textContent = t(`picker.${lacks || "ready"}`, { count });
@@ -147,7 +151,7 @@ export async function pick(chat, conversation_id, order) {
       const shown = asked.length ? (await ask("preview", { changes: asked, waive_difference: true })).card : null;
       if (mine !== turn) return;
       const buttons = shown?.buttons.map((/** @type {any} */ one) => h("button", { disabled: true }, one.label));
-      card.replaceChildren(shown ? cardElement(shown, () => shown.created_ms, ...buttons) : t("picker.empty"));
+      card.replaceChildren(shown ? cardElement(shown, { now: () => shown.created_ms, me: chat.me }, ...buttons) : t("picker.empty"));
     } catch (error) {
       if (mine === turn) fail(error);
     }
@@ -155,7 +159,7 @@ export async function pick(chat, conversation_id, order) {
 
   const changed = () => {
     alert.textContent = "";
-    for (const line of lines.values()) line.problem = null;
+    all().forEach((line) => (line.problem = null));
     tick.checked = false; // it was for other amounts
     show();
     clearTimeout(soon);
@@ -173,7 +177,7 @@ export async function pick(chat, conversation_id, order) {
     }
     show();
     if (list.childElementCount) return;
-    const made = [...lines.values()];
+    const made = all();
     made.forEach(({ element }, at) => (element.open = !at || made.length < 3));
     list.replaceChildren(...made.map(({ element }) => element));
     made[0]?.focus();
@@ -193,6 +197,7 @@ export async function pick(chat, conversation_id, order) {
     }
   };
 
+  await styled;
   document.body.append(dialog);
   show();
   dialog.showModal();

@@ -10,15 +10,15 @@ import { chat } from "./session.js";
 /** The panel; `where` says what they are filled for. @param {() => object} where @param {(text: string) => void} insert */
 export function quickReplies(where, insert) {
   /** @type {string | undefined} */ let edited;
-  const lists = h("div", {}), save = h("button", { class: "primary" });
-  const title = h("input", { maxLength: 50, placeholder: t("quick.name"), "aria-label": t("quick.name") });
-  const text = h("textarea", { maxLength: 2000, rows: 2, required: true, placeholder: t("quick.text"), "aria-label": t("quick.text") });
+  const lists = h("div"), save = h("button.primary");
+  const title = h("input", { maxLength: 50, placeholder: t("quick.name"), ariaLabel: t("quick.name") });
+  const text = h("textarea", { maxLength: 2000, rows: 2, required: true, placeholder: t("quick.text"), ariaLabel: t("quick.text") });
   const onsubmit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     if (await change(edited ? "edit" : "add", { reply_id: edited, title: title.value, text: text.value })) edit();
   };
   const ontoggle = (/** @type {ToggleEvent} */ event) => event.newState === "open" && show();
-  const panel = h("div", { popover: "auto", class: "panel quick", role: "dialog", "aria-label": t("quick.title"), ontoggle }, lists, h("form", { onsubmit }, title, text, save));
+  const panel = h("div.panel.quick.box", { popover: "auto", role: "dialog", ariaLabel: t("quick.title"), ontoggle }, lists, h("form", { onsubmit }, title, text, save));
 
   /** @param {string} what @param {object} members */
   async function change(what, members) {
@@ -46,25 +46,23 @@ export function quickReplies(where, insert) {
       edit: () => edit(reply),
       trash: () => change("delete", { reply_id }),
     };
-    return Object.entries(all).map(([what, onclick]) => h("button", { class: "plain", id: `${what}-${reply_id}`, title: `${t(`quick.${what}`)} ${reply.title}`, onclick }, icon(what)));
+    return Object.entries(all).map(([what, onclick]) => h("button.plain", { id: `${what}-${reply_id}`, title: `${t(`quick.${what}`)} ${reply.title}`, onclick }, icon(what)));
   }
 
   async function show() {
     const found = await attempt(chat.command("quick_replies", where()));
     if (!found) return;
     const focused = document.activeElement?.id;
-    const put = (/** @type {Reply} */ { text, filled = text }) => (panel.hidePopover(), insert(filled));
-    lists.replaceChildren(
-      ...["mine", "shop"].flatMap((scope) => [
-        h("h2", {}, t(`quick.${scope}`)),
-        h("ul", { "data-empty": t("quick.none") }, found[scope].map((/** @type {Reply} */ reply, /** @type {number} */ at) =>
-          h("li", {}, h("button", { class: "plain", onclick: () => put(reply) }, h("b", {}, reply.title), reply.filled ?? reply.text), scope === "mine" && tools(reply, at)))),
-      ]),
-    );
+    const row = (/** @type {string} */ scope) => (/** @type {Reply} */ reply, /** @type {number} */ at) => {
+      const { title, text, filled = text } = reply;
+      const put = () => (panel.hidePopover(), insert(filled));
+      return h("li", h("button.plain", put, h("b", title), filled), scope === "mine" && tools(reply, at));
+    };
+    lists.replaceChildren(...["mine", "shop"].flatMap((scope) => [h("h2", t(`quick.${scope}`)), h("ul", { "data-empty": t("quick.none") }, found[scope].map(row(scope)))]));
     if (focused) (document.getElementById(focused) ?? text).focus();
   }
 
-  chat.addEventListener("quick_replies", () => panel.matches(":popover-open") && show());
+  chat.on("quick_replies", () => panel.matches(":popover-open") && show());
   edit();
   document.body.append(panel);
   return panel;

@@ -4,25 +4,19 @@ import { ChatClient } from "./chat.js";
 import { h } from "./dom.js";
 import { locale, t } from "./i18n.js";
 
-const KEY = `assent:${location.pathname}:token`;
+const name = `assent:${location.pathname}`, key = `${name}:token`;
 const given = new URLSearchParams(location.hash.slice(1)).get("token");
 if (given) {
-  sessionStorage.setItem(KEY, given);
+  sessionStorage.setItem(key, given);
   history.replaceState(null, "", location.pathname + location.search);
 }
-const token = sessionStorage.getItem(KEY);
+const token = () => sessionStorage.getItem(key) ?? "";
 
-export const chat = new ChatClient({
-  url: `${location.origin.replace(/^http/, "ws")}/ws`,
-  token: () => sessionStorage.getItem(KEY) ?? "",
-  locale,
-  store: sessionStorage,
-  name: `assent:${location.pathname}`,
-});
+export const chat = new ChatClient({ token, locale, store: sessionStorage, name });
 
 /** Connect, or say kindly that nobody is signed in here. Whether there is somebody. */
 export function begin() {
-  if (token) chat.connect();
-  else document.body.replaceChildren(h("main", { class: "nobody" }, h("h1", {}, t("nobody.title")), h("p", {}, t("nobody.detail"))));
-  return Boolean(token);
+  if (token()) chat.connect();
+  else document.body.replaceChildren(h("main.nobody", h("h1", t("nobody.title")), h("p", t("nobody.detail"))));
+  return Boolean(token());
 }

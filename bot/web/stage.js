@@ -2,7 +2,7 @@
 
 import { ChatClient } from "./chat.js";
 import { everySecond, h, icon } from "./dom.js";
-import { locale, switchLocale, switchTheme, t } from "./i18n.js";
+import { locale, otherLocale, switchLocale, switchTheme, t } from "./i18n.js";
 
 const MOVES = ["pay", "ship", "refund"], SHORT = 30, REAL = 7200;
 /** At most so much is left once the hours have passed, in ms. */
@@ -23,23 +23,18 @@ let playing = false, over = false;
 function begin() {
   const [first, second, , buyer] = world.people;
   // One more device of the buyer's: it hears what the negotiation has come to.
-  const chat = new ChatClient({ url: `${location.origin.replace(/^http/, "ws")}/ws`, token: () => buyer.token, locale });
-  const said = h("p", { class: "said muted", role: "status" });
-  const order = h("select", { "aria-label": t("stage.order"), onchange: () => show() });
+  const chat = new ChatClient({ token: () => buyer.token, locale });
+  const said = h("p.said.muted", { role: "status" });
+  const order = h("select", { ariaLabel: t("stage.order"), onchange: () => show() });
   const moves = MOVES.map((move) => h("button", { value: move, onclick: () => play(`orders/${order.value}/${move}`) }, t(`stage.${move}`)));
-  const pass = h("button", { onclick: () => play("pass-time") }, icon("clock"), t("stage.pass"));
+  const pass = h("button", () => play("pass-time"), icon("clock"), t("stage.pass"));
   const short = h("input", { type: "checkbox", role: "switch", onchange: () => play("window", { seconds: short.checked ? SHORT : REAL }) });
-  const steps = [1, 2, 3].map((step) => h("li", {}, h("b", {}, step), h("span", {}, t(`stage.step${step}`))));
+  const steps = [1, 2, 3].map((step) => h("li.row", h("b", step), h("span", t(`stage.step${step}`))));
   const screens = [screen("workbench", first, second, t("stage.other", second)), screen("chat", buyer, buyer, t("stage.device"))];
   const tabs = screens.map(({ id }) => h("button", { value: id, onclick: () => turn(id) }, t(`stage.tab.${id}`)));
   const turn = (id = "workbench") => {
     document.body.dataset.shown = id;
     for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.value === id));
-  };
-  const theme = () => {
-    switchTheme();
-    for (const { contentDocument } of document.querySelectorAll("iframe"))
-      if (contentDocument) contentDocument.documentElement.dataset.theme = document.documentElement.dataset.theme;
   };
 
   const play = async (path = "", body = {}) => {
@@ -81,21 +76,19 @@ function begin() {
   document.body.append(
     h(
       "header",
-      {},
-      h("h1", {}, h("img", { src: "/web/icon.svg", alt: "", width: 26 }), "Assent"),
-      h("ol", { "aria-label": t("stage.steps") }, steps),
-      h("button", { class: "plain", onclick: switchLocale, lang: locale === "en" ? "zh-CN" : "en" }, locale === "en" ? "中文" : "English"),
-      h("button", { class: "plain", onclick: theme, "aria-label": t("stage.theme") }, icon("theme")),
+      h("h1.row", h("img", { src: "/web/icon.svg", alt: "", width: 26 }), "Assent"),
+      h("ol.row", { ariaLabel: t("stage.steps") }, steps),
+      h("button.plain", { onclick: switchLocale, lang: otherLocale }, t("stage.language")),
+      h("button.plain", { onclick: switchTheme, ariaLabel: t("stage.theme") }, icon("theme")),
     ),
-    h("nav", {}, tabs),
-    h("main", {}, screens),
-    h("footer", { role: "region", "aria-label": t("stage.world") }, h("b", {}, t("stage.world")), order, moves, pass, h("label", { title: t("stage.short.why") }, short, t("stage.short")), said),
+    h("nav", tabs),
+    h("main", screens),
+    h("footer.box", { role: "region", ariaLabel: t("stage.world") }, h("b", t("stage.world")), order, moves, pass, h("label.row", { title: t("stage.short.why") }, short, t("stage.short")), said),
   );
   turn();
   show();
   everySecond(document.body, tick);
-  chat.addEventListener("entry", async ({ detail }) => {
-    const { card } = detail.entry;
+  chat.on("entry", async ({ entry: { card } }) => {
     if (!card) return;
     over = !card.buttons.length && card.state !== "applying";
     if (card.version === 1) order.value = card.order_id;
@@ -109,8 +102,8 @@ function begin() {
 /** One person's screen, and a way to one more. @param {string} id @param {any} who @param {any} other @param {string} more */
 function screen(id, who, other, more) {
   const title = t(`stage.${id}`, who), href = `/${id}#token=`;
-  return h("section", { id }, h("p", { class: "muted" }, title, h("a", { href: href + other.token, target: "_blank", rel: "noopener" }, more)), h("iframe", { src: href + who.token, title }));
+  return h("section", { id }, h("p.row.muted", title, h("a", { href: href + other.token, target: "_blank", rel: "noopener" }, more)), h("iframe.box", { src: href + who.token, title }));
 }
 
 if (world) begin();
-else document.body.append(h("main", { class: "nobody" }, h("h1", {}, "Assent"), h("p", {}, t("stage.none"))));
+else document.body.append(h("main.nobody", h("h1", "Assent"), h("p", t("stage.none"))));

@@ -134,6 +134,11 @@ export interface Verdict {
   stock: number;
 }
 
+type TagOf<What> = What extends `${infer Tag}.${string}` ? Tag : What;
+
+/** What dom.js makes of "tag.class". */
+export type ElementOf<What> = TagOf<What> extends keyof HTMLElementTagNameMap ? HTMLElementTagNameMap[TagOf<What>] : HTMLElement;
+
 type WireCard = Card;
 type WireEntry = Entry;
 type WireFrame = Frame;

@@ -45,7 +45,21 @@ async def test_every_file_is_served_with_its_type(browser: Client) -> None:
         assert response.status == 200, name
         assert response.content_type == TYPES[Path(name).suffix], name
         assert response.charset == "utf-8"
-        assert await response.read() == (WEB / name).read_bytes()
+        if not name.endswith((".js", ".css")):
+            assert await response.read() == (WEB / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", [name for name in SERVED if name.endswith((".js", ".css"))])
+async def test_scripts_and_styles_go_without_comments_and_indentation(browser: Client, name: str) -> None:
+    """That they still do the same is what tests/web shows: its pages run on them."""
+    source, served = (WEB / name).read_text(), await (await browser.get(f"/web/{name}")).text()
+    assert len(served) < len(source)
+    assert "/*" not in served
+    assert "  " not in served
+
+
+async def test_how_another_site_uses_the_client_is_told_in_its_source(browser: Client) -> None:
+    assert "new ChatClient({" in (WEB / "chat.js").read_text().partition("*/")[0]
 
 
 @pytest.mark.parametrize(("path", "name"), PAGES.items())
@@ -155,10 +169,12 @@ async def test_a_page_loads_only_what_is_here_and_allowed(browser: Client, name:
 
 @pytest.mark.parametrize("name", [name for name in SERVED if name.endswith(".js")])
 async def test_a_module_imports_only_what_is_here(browser: Client, name: str) -> None:
-    source = (WEB / name).read_text()
-    for imported in re.findall(r"^import\b.*?\"(.+?)\";", source, re.MULTILINE):
+    served = await (await browser.get(f"/web/{name}")).text()
+    for imported in re.findall(r"(?:\}from|import\(?)\"(.+?)\"", served):
         assert imported.startswith("./"), imported
         assert (await browser.get(f"/web/{imported[2:]}")).status == 200, imported
+    for path in re.findall(r"\"(/web/[\w.-]+)\"", served):
+        assert (await browser.get(path)).status == 200, path
 
 
 def test_both_languages_say_the_same_things() -> None:

@@ -75,6 +75,39 @@ async def test_what_is_said_offline_is_kept_and_said_once(client: Client, town: 
     assert texts == ["离线时写的"]
 
 
+async def test_what_is_said_offline_arrives_in_its_order(client: Client, town: Town) -> None:
+    """More than the gateway takes at once. Seen to fail where a refused command is sent again by itself."""
+    await client.run("() => chat.load('nanshan.lin-wan')")
+    await client.page.context.set_offline(True)
+    await client.until("chat.state === 'offline'")
+    await client.run("() => { for (let n = 0; n < 90; n++) chat.say('nanshan.lin-wan', `第${n}句`).catch(() => {}); }")
+    await client.page.context.set_offline(False)
+    await client.until("chat.state === 'connected' && chat.outbox.length === 0")
+    texts = await client.run("() => chat.log('nanshan.lin-wan').entries.filter((e) => e.text).map((e) => e.text.text)")
+    assert texts == [f"第{number}句" for number in range(90)]
+
+
+async def test_a_log_that_was_left_behind_is_read_again(client: Client, screens: Screens, town: Town) -> None:
+    """Of a conversation that somebody else has no entry comes here: the list tells that there is more."""
+    other = await Client.connect(screens, town, Role.AGENT, "ahe")
+    look = "async () => { await chat.load('nanshan.lin-wan'); return chat.log('nanshan.lin-wan').entries.at(-1).seq; }"
+    before = await other.run(look)
+    for number in range(60):
+        await client.run("(text) => chat.say('nanshan.lin-wan', text)", f"第{number}句")
+    assert await other.run(look) == before
+    await other.run(
+        """async () => {
+            const { conversations } = await chat.command('conversations', { search: '林晚' });
+            for (const item of conversations) chat.items.set(item.conversation_id, item);
+        }"""
+    )
+    assert await other.run(look) == before + 60
+    while await other.run("() => chat.older('nanshan.lin-wan')"):
+        pass
+    seqs = await other.run("() => chat.log('nanshan.lin-wan').entries.map((e) => e.seq)")
+    assert seqs == list(range(1, before + 61))
+
+
 async def test_a_page_is_read_back_in_pages(client: Client, town: Town) -> None:
     agent = await town.agent()
     for number in range(130):
