@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-in
 	--python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench wheel lock clean
+.PHONY: help run test check types screenshots bench wheel lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,7 +20,7 @@ help: ## show this list
 run: .venv/ready-to-run ## start the demo: a shop, its chat and a private Valkey, on loopback
 	@$(BIN)/python -m bot demo $(ARGS)
 
-test: .venv/ready-to-develop ## run the tests
+test: .venv/ready-to-develop .venv/browser ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/ready-to-develop ## lint, format, types, and which package may import which
@@ -28,9 +28,20 @@ check: .venv/ready-to-develop ## lint, format, types, and which package may impo
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory types
+
+types: ## the pages' types, by tsc --checkJs, where there is npm
+	@if command -v npm >/dev/null; then \
+		cd tests/web/types && { test -d node_modules || npm ci --silent --no-audit --no-fund; } && npm run --silent check; \
+	else \
+		echo "No npm here: the types of bot/web are not checked (on Debian: apt-get install npm)."; \
+	fi
 
 bench: .venv/ready-to-develop ## run the benchmarks, one after the other
 	@for bench in tests/bench/*.py; do echo "== $$bench"; PYTHONPATH=. $(BIN)/python "$$bench" $(ARGS) || exit 1; done
+
+screenshots: .venv/ready-to-develop .venv/browser ## pictures of the screens, into dist/screenshots/
+	@PYTHONPATH=. $(BIN)/python tests/web/screenshots.py $(ARGS)
 
 wheel: .venv/ready-to-develop ## build the wheel into dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
@@ -53,6 +64,15 @@ clean: ## remove .venv, caches and dist/, not the data in var/
 	@echo "Installing what running, testing and checking need into .venv ..."
 	@$(PIP) install --require-hashes --requirement requirements-dev.txt
 	@touch $@ .venv/ready-to-run
+
+# The pages are tested in a real browser. As root on Debian it is installed; elsewhere those tests say that they are skipped.
+.venv/browser: | .venv/bin/python
+	@if command -v chromium >/dev/null || command -v google-chrome >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing chromium ..."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium fonts-noto-cjk libatomic1 >/dev/null && touch $@; \
+	else echo "No Chromium here: tests of the pages will be skipped. On Debian: sudo apt-get install chromium fonts-noto-cjk"; fi
 
 # Debian keeps venv's other half, ensurepip, in a package of its own.
 .venv/bin/python:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 
 from aiohttp import web
@@ -19,7 +19,7 @@ from bot.errors import CommandError
 from bot.fanout import Fanout
 from bot.flows.applying import Applying
 from bot.flows.assignment import Assignment
-from bot.flows.deciding import Parts
+from bot.flows.deciding import AnswerWindow, Parts
 from bot.flows.listing import Listing
 from bot.flows.missed import Missed
 from bot.flows.negotiation import Negotiation
@@ -34,6 +34,7 @@ from bot.gateway import Gateway
 from bot.orders.base import OrderEvent, OrderSystem
 from bot.orders.events import ShopEvents
 from bot.orders.shop import Shop
+from bot.pages import Pages
 from bot.proposal_index import ProposalIndex
 from bot.quick_replies import QuickReplyBook
 from bot.reception import Reception
@@ -59,7 +60,8 @@ class House:
         self.store = Store(scripts, keep_replies=settings.keep_replies, keep_entries=settings.keep_entries)
         self.timers = Timers(scripts)
         self.directory = Directory(scripts)
-        self.parts = Parts(self.store, orders or self.shop, self.timers, ServerClock(), settings)
+        window = AnswerWindow(settings.answer_window)
+        self.parts = Parts(self.store, orders or self.shop, self.timers, ServerClock(), settings, window)
         self.desk = Desk(scripts, settings.agent_limit)
         self.inboxes = Inboxes(self.desk, self.store)
         self.presence = Presence(
@@ -140,8 +142,8 @@ async def _stop(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def make_app(house: House) -> web.Application:
-    """The aiohttp application: /ws, /healthz (this process lives) and /readyz (it can serve)."""
+def make_app(house: House, extra: Iterable[web.RouteDef] = ()) -> web.Application:
+    """The aiohttp application: the pages, /ws, /healthz (this process lives), /readyz (it can serve), and `extra`."""
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         async with house.running():
@@ -167,6 +169,7 @@ def make_app(house: House) -> web.Application:
     app.router.add_get("/ws", house.gateway.handle)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    app.router.add_routes([*Pages(house.settings.allowed_origins).routes(), *extra])
     return app
 
 

@@ -143,6 +143,20 @@ class ChatClient(Transcript):
         quote: Frame = (await self.command("quote", conversation_id=conversation_id, order_id=order_id))["quote"]
         return quote
 
+    async def preview(
+        self, conversation_id: str, order_id: str, changes: list[Frame], *, waive_difference: bool = False
+    ) -> Frame:
+        """The card that the buyer would see if this were proposed."""
+        sent = await self.command(
+            "preview",
+            conversation_id=conversation_id,
+            order_id=order_id,
+            changes=changes,
+            waive_difference=waive_difference,
+        )
+        card: Frame = sent["card"]
+        return card
+
     async def propose(
         self, conversation_id: str, order_id: str, changes: list[Frame], *, waive_difference: bool = False
     ) -> Frame:

@@ -70,6 +70,9 @@ class Commands:
             case frames.Quote():
                 _check_agent(who)
                 return await flows.reading.quote(who, command, locale)
+            case frames.Preview():
+                _check_agent(who)
+                return await flows.reading.preview(who, command, locale)
             case frames.History():
                 return await flows.reading.history(who, command, locale)
             case frames.Read():

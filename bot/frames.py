@@ -82,6 +82,15 @@ class Propose(InConversation):
     waive_difference: bool = False
 
 
+class Preview(InConversation):
+    """What the buyer would see if the agent asked for that change."""
+
+    type: Literal["preview"]
+    order_id: Id
+    changes: Annotated[tuple[Change, ...], Field(min_length=1, max_length=50)]
+    waive_difference: bool = False
+
+
 class Answer(InConversation):
     """The buyer's click, on the card as they saw it (`version`)."""
 
@@ -248,7 +257,7 @@ class Ping(_Command):
     type: Literal["ping"]
 
 
-Look = Orders | Quote | History | Read | Typing
+Look = Orders | Quote | Preview | History | Read | Typing
 Act = Open | Say | Propose | Answer | Withdraw | Remind | Transfer | Close
 AtTheDesk = (
     Conversations

@@ -47,7 +47,7 @@ class Reception:
             "participant": {"role": who.role, "id": who.id, "shop_id": who.shop_id, "name": who.name},
             "expires_ms": to_ms(who.expires),
             "heartbeat_ms": round(settings.heartbeat.total_seconds() * 1000),
-            "answer_window_ms": round(settings.answer_window.total_seconds() * 1000),
+            "answer_window_ms": round(self._parts.window.length.total_seconds() * 1000),
         }
         if who.role is Role.BUYER:
             frame["conversations"] = [await self._listing.own_item(who, one, locale) for one in mine]

@@ -57,7 +57,7 @@ def _members(error: Exception, who: Participant, locale: Locale) -> dict[str, An
     return problem("internal", locale)
 
 
-def http_problem(status: int, code: str, **params: Any) -> web.Response:
+def http_problem(status: int, code: str, *, locale: Locale = Locale.EN, **params: Any) -> web.Response:
     """An HTTP answer for whoever does not get a websocket (RFC 9457)."""
-    body = {"type": "about:blank", "status": status, **problem(code, Locale.EN, **params)}
+    body = {"type": "about:blank", "status": status, **problem(code, locale, **params)}
     return web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -35,9 +35,14 @@ class Address:
 
 
 @contextlib.asynccontextmanager
-async def listening(house: House, host: str, port: int, *, ports: int = 1) -> AsyncIterator[Address]:
-    """Serve while inside, on the first free one of `ports` ports from `port` on; then drain. Raises Failure."""
-    runner = web.AppRunner(make_app(house), access_log=None, shutdown_timeout=_CLOSING)
+async def listening(
+    house: House, host: str, port: int, *, ports: int = 1, extra: Iterable[web.RouteDef] = ()
+) -> AsyncIterator[Address]:
+    """Serve while inside, on the first free one of `ports` ports from `port` on; then drain. Raises Failure.
+
+    `extra` are routes besides the gateway's own.
+    """
+    runner = web.AppRunner(make_app(house, extra), access_log=None, shutdown_timeout=_CLOSING)
     await runner.setup()
     try:
         yield await _listen(runner, host, range(port, port + 1 if port == 0 else min(port + ports, 65536)))

@@ -117,6 +117,13 @@ class SimulatedBuyer:
         await self._client.wait_for(lambda: self._client.cursors[self._id] >= seq, limit=600)
 
 
+async def greet(url: str, token: str, conversation_id: str, words: str) -> None:
+    """Say the first words of a conversation, unless something was said already, and leave."""
+    async with ChatClient(url, token) as client:
+        if not client.conversations.get(conversation_id, {}).get("seq"):
+            await client.say(conversation_id, words)
+
+
 async def play(buyers: Sequence[SimulatedBuyer], told: Callable[[str], None] = log.warning) -> None:
     """Let them all take part until cancelled; one who can't is told of, and missed by nobody."""
     ends = await asyncio.gather(*[buyer.run() for buyer in buyers], return_exceptions=True)

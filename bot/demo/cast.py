@@ -102,3 +102,9 @@ CAST = (
 
 UNPLAYED = "lin-wan"
 """The buyer left for the user to be."""
+FIRST_ORDER = "QM1023"
+FIRST_WORDS = f"你好，{FIRST_ORDER}的米白T恤还没发货吧？想换成炭灰色，M码不变，可以吗？"
+"""What she has said by herself, so that there is a conversation to go on with."""
+
+SUPERVISOR = ("an-lan", "安澜")
+"""Who looks after the shop's agents: id and name."""

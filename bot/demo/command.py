@@ -20,13 +20,17 @@ from bot.cli.importing import import_with_progress
 from bot.cli.listening import Address, listening
 from bot.cli.running import log_to_stderr, run, told_to_stop
 from bot.cli.serve import WAIT, report_server
-from bot.demo.buyers import SimulatedBuyer, play
-from bot.demo.cast import CAST, UNPLAYED
+from bot.conversation import conversation_id
+from bot.demo.buyers import SimulatedBuyer, greet, play
+from bot.demo.cast import CAST, FIRST_ORDER, FIRST_WORDS, SUPERVISOR, UNPLAYED
 from bot.demo.folder import DemoFolder
 from bot.demo.guide import Guide
+from bot.demo.stage import Stage
+from bot.demo.world import World
 from bot.embedded import Embedded
 from bot.orders.base import UnknownShop
 from bot.orders.shop import Shop
+from bot.pages import Pages
 from bot.redis import connect
 
 _FOR_GOOD = timedelta(days=3650)
@@ -49,7 +53,7 @@ class DemoOptions:
 
 def demo_command(
     data: Annotated[Path, typer.Option(help="The folder that everything is kept in.")] = Path("var"),
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; whoever reaches it can be anybody.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on, or the next free one; 0 takes any.")
     ] = 8080,
@@ -69,8 +73,9 @@ def demo_command(
     """Run a whole shop on this machine, to try everything.
 
     A private Valkey with its data in ./var, a gateway, a shop with orders, and buyers who write, answer cards, refuse
-    them or never look. Two agents and one buyer are for you: the guide that is printed says how. Nothing is lost when
-    it is killed: start it again and go on. With REDIS_URL set, that server is used instead of a private one.
+    them or never look. Two agents and one buyer are for you: the guide that is printed begins with a page that shows
+    both sides, with buttons for what the rest of the world does. Nothing is lost when it is killed: start it again and
+    go on. With REDIS_URL set, that server is used instead of a private one.
 
     For example:
 
@@ -99,9 +104,11 @@ async def _demo(options: DemoOptions) -> None:
         except BaseException:
             await house.connector.aclose()
             raise
+        world = World(house, folder.shop.shop.id, UNPLAYED)
+        stage = Stage(world, lambda: _who(folder), settings.host, Pages(settings.allowed_origins))
         async with (
             contextlib.AsyncExitStack() as people,
-            listening(house, settings.host, settings.port, ports=_PORTS) as address,
+            listening(house, settings.host, settings.port, ports=_PORTS, extra=stage.routes()) as address,
         ):
             if settings.port not in (0, address.port):
                 console.print(f"Port {settings.port} is in use; this one listens on {address.port}.")
@@ -152,6 +159,8 @@ async def _played(options: DemoOptions, address: Address) -> AsyncIterator[None]
         SimulatedBuyer(persona, address.ws, folder.token(persona.id, _FOR_GOOD), folder.shop.shop.id, options.pace)
         for persona in CAST
     ]
+    mine = folder.token(UNPLAYED, _TOKENS_LAST)
+    await greet(address.ws, mine, conversation_id(folder.shop.shop.id, UNPLAYED), FIRST_WORDS)
     playing = asyncio.create_task(play(buyers), name="simulated-buyers")
     folder.announce(address)
     try:
@@ -162,10 +171,26 @@ async def _played(options: DemoOptions, address: Address) -> AsyncIterator[None]
         await asyncio.gather(playing, return_exceptions=True)
 
 
+def _mine(folder: DemoFolder) -> list[str]:
+    """Whom the user can be."""
+    return [*(agent.id for agent in folder.shop.agents), UNPLAYED, SUPERVISOR[0]]
+
+
+def _who(folder: DemoFolder) -> dict[str, object]:
+    """The shop, and whom the user can be, with a token for each: what the stage needs to show both screens."""
+    return {
+        "shop": folder.shop.shop.model_dump(mode="json"),
+        "order_id": FIRST_ORDER,
+        "people": [
+            {"id": id, "role": role, "name": name, "token": folder.token(id, _TOKENS_LAST)}
+            for id, (role, name) in folder.people.items()
+            if id in _mine(folder)
+        ],
+    }
+
+
 def _guide(folder: DemoFolder, address: Address, data: str, window: timedelta, *, new: bool) -> Guide:
-    shop = folder.shop
-    people = {person.id: person.name for person in (*shop.agents, *shop.buyers)}
-    mine = [*(agent.id for agent in shop.agents), UNPLAYED]
+    shop, people = folder.shop, folder.people
     return Guide(
         shop_id=shop.shop.id,
         shop_name=shop.shop.name,
@@ -173,7 +198,7 @@ def _guide(folder: DemoFolder, address: Address, data: str, window: timedelta, *
         data=data,
         folder=folder.path,
         window=window,
-        tokens={id: folder.token(id, _TOKENS_LAST) for id in mine},
-        names=people,
+        tokens={id: folder.token(id, _TOKENS_LAST) for id in _mine(folder)},
+        names={id: name for id, (_, name) in people.items()},
         new=new,
     )

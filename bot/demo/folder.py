@@ -14,6 +14,7 @@ from bot.auth import Tokens
 from bot.cli.failure import MISUSED, Failure
 from bot.cli.listening import Address
 from bot.cli.token import participant
+from bot.demo.cast import SUPERVISOR
 from bot.participant import Role
 from bot.shopfile import DEMO, ShopFile, load
 
@@ -32,6 +33,13 @@ class DemoFolder:
         """The shop that ships with the product."""
         return load(DEMO)
 
+    @property
+    def people(self) -> dict[str, tuple[Role, str]]:
+        """Everybody who can take part, by id: what they are, and their name."""
+        people = {person.id: (Role.AGENT, person.name) for person in self.shop.agents}
+        people[SUPERVISOR[0]] = (Role.SUPERVISOR, SUPERVISOR[1])
+        return people | {person.id: (Role.BUYER, person.name) for person in self.shop.buyers}
+
     def secret(self) -> str:
         """The secret, made at the first start and kept for its owner's eyes. Raises Failure."""
         try:
@@ -43,8 +51,7 @@ class DemoFolder:
 
     def token(self, person_id: str, lasts: timedelta) -> str:
         """A token of one of the shop's people. Raises Failure for anybody else, and when no demo was ever here."""
-        people = {person.id: (Role.AGENT, person.name) for person in self.shop.agents}
-        people |= {person.id: (Role.BUYER, person.name) for person in self.shop.buyers}
+        people = self.people
         if person_id not in people:
             raise Failure(f"The demo's shop has no {person_id!r}; it has {', '.join(people)}.", MISUSED)
         if not self._secret.exists():

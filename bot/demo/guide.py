@@ -1,4 +1,4 @@
-"""What the demo tells whoever started it: where it is, who to be, what to try, where the data lies."""
+"""What the demo tells whoever started it: the page to open, who to be, where the data lies."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bot.cli.duration import say_duration
 from bot.cli.listening import Address
-from bot.demo.cast import UNPLAYED
+from bot.demo.cast import SUPERVISOR, UNPLAYED
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,41 +48,35 @@ class Guide:
             console.print(line, soft_wrap=True)
 
     def _lines(self) -> Iterator[Text | str]:
+        url = self.address.url
+        agents = [id for id in self.tokens if id not in (UNPLAYED, SUPERVISOR[0])]
         yield Text.assemble(("Assent is running", "bold green"), f"  {self.shop_name}")
         yield ""
-        yield _row("Gateway", f"{self.address.ws}   ({self.address.url}/readyz)")
+        yield Text.assemble(("  Open this  ", "bold"), (f"{url}/", "bold cyan"))
+        yield "             both screens side by side, and buttons for what the rest of the world does"
+        yield ""
+        yield "  Or each screen by itself, the address being the key to it:"
+        for id in agents:
+            yield from self._page("/workbench", id, "customer service")
+        yield from self._page("/chat", UNPLAYED, "a buyer")
+        yield ""
+        yield _row("Gateway", f"{self.address.ws}   ({url}/readyz)")
         yield _row("Data", self.data if self.new else f"{self.data}; as you left it")
         yield _row("Window", f'a card waits {say_duration(self.window)} (make run ARGS="--window 30s" for a short one)')
+        where = "" if self.folder == Path("var") else f" --data {shlex.quote(str(self.folder))}"
+        yield Text.assemble(("  Terminal  ", "cyan"), f"{_python()} -m bot chat --as {agents[0]}{where}")
+        yield "            /open chen-mo, /orders, /propose QM1019 1 bedding-matcha-20 waive; /help says the rest"
         yield ""
-        first, second = [id for id in self.tokens if id != UNPLAYED][:2]
-        yield from self._part(1, first, "a customer-service agent; soon a buyer writes, 陈默. Then type")
-        yield _typed("/open chen-mo", "take the conversation")
-        yield _typed("/orders", "his orders, and which of them can change")
-        yield _typed("/quote QM1019", "what each spec would mean")
-        yield _typed("/propose QM1019 1 bedding-matcha-20 waive", "send the card; after a while he answers")
-        yield from self._part(2, UNPLAYED, f"a buyer; say something, and let the agent /open {UNPLAYED} and propose")
-        yield _typed("/agree", "or /reject and why")
-        yield from self._part(3, second, f"another agent, to whom the first can /transfer {second}")
-        yield "  4  Kill everything with -9, and start it again: conversations, cards and deadlines are still there."
-        yield ""
-        yield Text("Tokens for clients of your own", "bold")
-        for id, token in self.tokens.items():
-            yield _row(id, token)
-        yield ""
+        yield "Kill it with -9 and start it again: conversations, cards and deadlines are still there."
         yield "Ctrl-C stops it; the data stays."
 
-    def _part(self, number: int, id: str, what: str) -> Iterator[Text]:
-        where = "" if self.folder == Path("var") else f" --data {shlex.quote(str(self.folder))}"
-        yield Text(f"  {number}  In another terminal be {self.names[id]}, {what}")
-        yield Text(f"       {_python()} -m bot chat --as {id}{where}", "bold cyan")
+    def _page(self, path: str, id: str, what: str) -> Iterator[Text]:
+        yield Text.assemble((f"  {id:<9} ", "cyan"), f"{self.names[id]}, {what}")
+        yield Text(f"            {self.address.url}{path}#token={self.tokens[id]}", "dim")
 
 
 def _row(name: str, what: str) -> Text:
     return Text.assemble((f"  {name:<9} ", "cyan"), what)
-
-
-def _typed(line: str, what: str) -> Text:
-    return Text.assemble((f"       {line:<43}", "bold"), (what, "dim"))
 
 
 def _python() -> str:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from bot.clock import ServerClock
@@ -53,6 +54,13 @@ class Background:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+@dataclass(slots=True)
+class AnswerWindow:
+    """How long a buyer may take to answer a card that is sent from now on; only the demo ever moves it."""
+
+    length: timedelta
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What flows work with; made once, by the composition root."""
@@ -62,6 +70,7 @@ class Parts:
     timers: Timers
     clock: ServerClock
     settings: Settings
+    window: AnswerWindow
     background: Background = field(default_factory=Background)
 
     async def load(

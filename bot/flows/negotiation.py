@@ -60,7 +60,8 @@ class Negotiation:
         order = await reading
         if refusal := order_refusal(order):
             raise refusal
-        deadline = loaded.now + parts.settings.answer_window
+        window = parts.window.length
+        deadline = loaded.now + window
         expiry = expiry_of(command.conversation_id, proposal_id)
         products, currency, *_ = await asyncio.gather(
             read_products(parts.orders, who.shop_id, _products_of(order, command.changes)),
@@ -78,7 +79,7 @@ class Negotiation:
             currency=currency,
             waive_difference=command.waive_difference,
             now=loaded.now,
-            window=parts.settings.answer_window,
+            window=window,
             deadline=deadline,
         )
         committed = await parts.store.commit(

@@ -8,13 +8,14 @@ from bot.conversation import buyer_of, check_current_agent
 from bot.entry import read_entry, render_conversation, render_entry
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
-from bot.frames import History, Orders, Quote
+from bot.frames import History, Orders, Preview, Quote
 from bot.orders.base import read_products
 from bot.overview import render_marks
 from bot.participant import STAFF, Participant
 from bot.store import LogPage
 from cards.card import Audience, render, render_order, render_quote
 from cards.order import Order
+from cards.proposal import propose
 from cards.rules import quote
 from cards.texts import Locale
 
@@ -59,6 +60,28 @@ class Reading:
             "quote": render_quote(quote(order, products), locale, currency),
             "card": render(held, "agent", locale) if held else None,
         }
+
+    async def preview(self, who: Participant, command: Preview, locale: Locale) -> dict[str, Any]:
+        """The card that a proposal of these changes would be, for the buyer's eyes. Raises Refusal, CommandError."""
+        loaded, order, currency = await asyncio.gather(
+            self._parts.load(command.conversation_id),
+            self._parts.order_in(command.conversation_id, command.order_id),
+            self._parts.orders.currency(who.shop_id),
+        )
+        conversation = check_current_agent(who, loaded.conversation)
+        proposal = propose(
+            order,
+            await read_products(self._parts.orders, who.shop_id, _products_of([order])),
+            command.changes,
+            proposal_id="preview",
+            conversation_id=conversation.id,
+            agent_id=who.id,
+            currency=currency,
+            waive_difference=command.waive_difference,
+            now=loaded.now,
+            window=self._parts.window.length,
+        )
+        return {"card": render(proposal, "buyer", locale)}
 
     async def history(self, who: Participant, command: History, locale: Locale) -> dict[str, Any]:
         """A page of the log in rising order, as this reader sees it. Raises CommandError `unknown_conversation`."""

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bot.client import ChatClient
 from bot.demo.buyers import next_act
-from bot.demo.cast import CAST, UNPLAYED, Persona
+from bot.demo.cast import CAST, FIRST_ORDER, FIRST_WORDS, SUPERVISOR, UNPLAYED, Persona
 from bot.shopfile import DEMO, load
 from tests.bot.command_line import LIMIT, CommandLine, Running, client
 
@@ -41,8 +42,10 @@ class Demo:
         self._valkey_ends = os.pidfd_open(self.valkey)
 
     def token(self, person_id: str) -> str:
-        """The ready-made token of the guide."""
-        return re.findall(rf"^  {person_id} +(ey\S+)$", self.guide, re.MULTILINE)[0]
+        """The ready-made token of the guide, in the address of that person's page."""
+        return re.findall(
+            rf"^  {person_id} .*\n +http://\S+/(?:workbench|chat)#token=(ey\S+)$", self.guide, re.MULTILINE
+        )[0]
 
     def person(self, person_id: str, cursors: dict[str, int] | None = None) -> ChatClient:
         """A client of one's own; `cursors` says what it has seen already of which conversations."""
@@ -164,11 +167,38 @@ async def test_a_taken_port_and_a_taken_folder(commands: CommandLine, tmp_path: 
 async def test_for_machines_it_says_one_line(commands: CommandLine, tmp_path: Path) -> None:
     running = await commands.start("demo", "--data", str(tmp_path), "--port", "0", "--window", "30s", "--json")
     facts = json.loads(await running.until(lambda out: out.endswith("\n")))
+    assert facts["tokens"].keys() == {"xiaoyu", "ahe", "lin-wan", "an-lan"}
     assert (facts["shop"], facts["window_ms"], facts["data"]) == (SHOP, 30_000, str(tmp_path))
     async with client(facts["ws"], facts["tokens"]["ahe"]) as agent:
         assert agent.welcome["participant"]["name"] == "阿禾"
     running.signal(signal.SIGTERM)
     assert (await running.ended()).out.count("\n") == 1
+
+
+async def test_the_stage_has_all_it_needs(commands: CommandLine, tmp_path: Path) -> None:
+    demo = await start(commands, tmp_path)
+    url = re.findall(r"Open this +(http://\S+/)$", demo.guide, re.MULTILINE)[0]
+    async with aiohttp.ClientSession() as http:
+        async with http.get(url) as page:
+            assert "/web/stage.js" in await page.text()
+            assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        async with http.get(f"{url}demo/session") as response:
+            session = await response.json()
+    assert session["order_id"] == FIRST_ORDER
+    people = {person["id"]: person for person in session["people"]}
+    assert [people[id]["role"] for id in ("xiaoyu", "ahe", "an-lan", "lin-wan")] == [
+        *("agent", "agent", "supervisor", "buyer")
+    ]
+    async with client(demo.url, people["an-lan"]["token"]) as supervisor:
+        assert supervisor.welcome["participant"]["role"] == "supervisor"
+    async with client(demo.url, people["xiaoyu"]["token"]) as agent:
+        # Whom the user plays has written already, once, however often the demo was started.
+        await agent.open(UNPLAYED)
+        await demo.kill()
+    demo = await start(commands, tmp_path)
+    async with demo.person("ahe") as agent:
+        entries = await entries_of(agent, HERS)
+    assert [entry["text"]["text"] for entry in entries if "text" in entry] == [FIRST_WORDS]
 
 
 PERSONA = Persona(
@@ -222,6 +252,8 @@ def test_the_cast_are_people_of_the_shop_and_want_what_it_sells() -> None:
     shop = load(DEMO)
     buyers = {buyer.id for buyer in shop.buyers}
     assert {persona.id for persona in CAST} | {UNPLAYED} == buyers
+    assert SUPERVISOR[0] not in {*buyers, *(agent.id for agent in shop.agents)}
+    assert FIRST_ORDER in {order.id for order in shop.orders if order.buyer_id == UNPLAYED}
     skus = {sku.id for product in shop.products for sku in product.skus if sku.on_sale and sku.stock}
     assert all(persona.wants <= skus for persona in CAST)
     assert {temper for persona in CAST for temper in persona.tempers} == {"agree", "reject", "ignore"}

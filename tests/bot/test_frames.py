@@ -92,7 +92,7 @@ def test_an_unknown_type_is_told_the_known_ones() -> None:
     error = refused(json.dumps({"type": "shout", "id": ID}))
     assert (error.code, error.params["got"]) == ("unknown_type", "shout")
     assert error.params["known"].split(", ") == [
-        *("orders", "quote", "history", "read", "typing"),
+        *("orders", "quote", "preview", "history", "read", "typing"),
         *("open", "say", "propose", "answer", "withdraw", "remind", "transfer", "close"),
         *("conversations", "agents", "status", "waiting_cards", "stats", "missed"),
         *("quick_replies", "add_quick_reply", "edit_quick_reply", "delete_quick_reply", "move_quick_reply"),

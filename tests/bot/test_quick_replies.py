@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from bot.clock import ServerClock
 from bot.conversation import Conversation
 from bot.errors import CommandError
-from bot.flows.deciding import Parts
+from bot.flows.deciding import AnswerWindow, Parts
 from bot.flows.quick_replying import QuickReplying
 from bot.frames import AddQuickReply, DeleteQuickReply, EditQuickReply, MoveQuickReply, QuickReplies, Scope
 from bot.orders.shop import Shop
@@ -172,7 +172,9 @@ def test_what_is_filled_in_is_not_read_again() -> None:
 
 
 def quick_replying(scripts: Scripts) -> QuickReplying:
-    parts = Parts(Store(scripts), Shop(scripts), Timers(scripts), ServerClock(), Settings(secret="s" * 32))
+    settings = Settings(secret="s" * 32)
+    window = AnswerWindow(settings.answer_window)
+    parts = Parts(Store(scripts), Shop(scripts), Timers(scripts), ServerClock(), settings, window)
     return QuickReplying(parts, QuickReplyBook(scripts))
 
 

@@ -16,7 +16,7 @@ from bot.clock import ServerClock
 from bot.conversation import Conversation
 from bot.errors import CommandError
 from bot.flows import supervising
-from bot.flows.deciding import Parts
+from bot.flows.deciding import AnswerWindow, Parts
 from bot.flows.supervising import Supervising
 from bot.frames import Stats as AskStats
 from bot.orders.shop import Shop
@@ -280,7 +280,8 @@ class Office:
         self.clock = clock or Pinned()
         self.settings = Settings(secret="a secret of thirty-two characters")
         self.store = Store(scripts)
-        self.parts = Parts(Store(self.reads), Shop(scripts), Timers(scripts), self.clock, self.settings)
+        window = AnswerWindow(self.settings.answer_window)
+        self.parts = Parts(Store(self.reads), Shop(scripts), Timers(scripts), self.clock, self.settings, window)
         self.flow = Supervising(self.parts, self.index)
         self._conversations: set[str] = set()
 
