@@ -284,11 +284,12 @@ export class ChatClient extends EventTarget {
   /** @param {Frame} frame */
   #read(frame) {
     const id = frame.conversation_id, item = this.items.get(id);
-    if (!item) return;
-    const mine = (frame.by === "buyer") === (this.me.role === "buyer");
+    const by = /** @type {"agent" | "buyer"} */ (frame.by);
+    if (!item || frame.seq <= (item.read?.[by] ?? 0)) return;
+    const mine = (by === "buyer") === (this.me.role === "buyer");
     const later = this.#logs.get(id)?.entries.filter((entry) => entry.unread && entry.seq > frame.last_seq).length ?? 0;
-    const read = { ...item.read, [frame.by]: frame.seq };
-    this.#put(id, { ...item, read, unread: mine ? frame.unread + later : item.unread });
+    const read = { ...item.read, [by]: frame.seq };
+    this.#put(id, { ...item, read, ...(mine && { unread: frame.unread + later, counted: frame.last_seq }) });
   }
 
   /** Somebody who is writing says so again every few seconds, or is gone. @param {string} id @param {boolean} active */
@@ -404,12 +405,13 @@ export class ChatClient extends EventTarget {
 export function afterEntry(item, entry, role) {
   if (entry.seq <= item.seq) return item;
   const next = { ...item, ...entry.conversation, seq: entry.seq };
-  if (entry.unread) next.unread = (item.unread ?? 0) + 1;
+  // A read mark may have been told before the entries that it counted.
+  if (entry.unread && entry.seq > (item.counted ?? 0)) next.unread = (item.unread ?? 0) + 1;
   if (entry.card) {
     const { proposal_id, order_id, state, deadline_ms } = entry.card;
     next.cards = (item.cards ?? []).filter((card) => card.proposal_id !== proposal_id);
     if (state === "pending" || state === "applying") next.cards.push({ proposal_id, order_id, state, deadline_ms });
-    next.cards.sort((a, b) => a.deadline_ms - b.deadline_ms);
+    next.cards.sort((a, b) => a.deadline_ms - b.deadline_ms || (a.proposal_id < b.proposal_id ? -1 : 1));
   }
   next.line = lastLine([entry]) ?? item.line;
   if (role === "buyer") {
@@ -423,7 +425,7 @@ export function afterEntry(item, entry, role) {
   const asked = next.asked_ms ? ["transferred", "transferred_because", "reassigned"].includes(system) : by === "buyer";
   if (answered || asked) Object.assign(next, { asked_ms: answered ? null : entry.at_ms, overdue: false });
   if (entry.notice?.code === "reply_overdue") next.overdue = true;
-  next.group = next.open === false ? null : !next.agent_id ? "unassigned" : next.asked_ms ? "to_reply" : "in_progress";
+  next.group = next.open === false || next.agent_id === undefined ? null : !next.agent_id ? "unassigned" : next.asked_ms ? "to_reply" : "in_progress";
   return next;
 }
 

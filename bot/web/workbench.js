@@ -57,7 +57,7 @@ const list = h("assent-list", { role: "navigation", ariaLabel: t("list.label") }
 const name = h("h1", { id: "who" }), presence = h("span.presence.row.muted"), whose = h("span.muted");
 const taking = button("plus", "list.take", () => take(current), "primary");
 const handing = button("transfer", "workbench.transfer", async () => (await attempt(import("./transfer.js")))?.transfer(current));
-const ending = button("end", "workbench.end", () => attempt(chat.command("close", { conversation_id: current })));
+const ending = button("end", "workbench.end", () => attempt(chat.command("close", { conversation_id: current, seq: chat.log(current)?.entries.at(-1)?.seq })));
 const talk = h("section.chat", { "aria-labelledby": "who" }, h("header", name, presence, whose, taking, handing, ending), log, composer);
 const quick = button("bolt", "quick.title", async () => {
   if (quick.popoverTargetElement) return;
