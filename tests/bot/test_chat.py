@@ -77,7 +77,7 @@ def test_proposing_names_lines_and_skus(typed: str, changes: list[tuple[str, str
 
 def drawn(draw: Callable[[ChatView], None]) -> str:
     screen = io.StringIO()
-    draw(ChatView(Console(file=screen, force_terminal=True, color_system=None, width=120), Locale.EN))
+    draw(ChatView(Console(file=screen, force_terminal=True, color_system=None, width=120, _environ={}), Locale.EN))
     return screen.getvalue()
 
 
