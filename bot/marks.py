@@ -53,8 +53,6 @@ class Marks:
     asked: datetime | None = None
     warned: bool = False
     overdue: bool = False
-    line_seq: int = 0
-    """Of the last text or card."""
     read: Mapping[Audience, int] = field(default_factory=dict)
     unread: Mapping[Audience, int] = field(default_factory=dict)
     cards: tuple[OpenCard, ...] = ()
@@ -69,7 +67,6 @@ def read_marks(fields: Mapping[bytes, bytes]) -> Marks:
         asked=from_ms(int(asked)) if asked else None,
         warned=b"warned" in fields,
         overdue=b"overdue" in fields,
-        line_seq=int(fields.get(b"line", 0)),
         read={"agent": int(fields.get(b"read:agent", 0)), "buyer": int(fields.get(b"read:buyer", 0))},
         unread={"agent": int(fields.get(b"unread:agent", 0)), "buyer": int(fields.get(b"unread:buyer", 0))},
         cards=tuple(sorted(cards, key=lambda card: (card.deadline, card.proposal_id))),

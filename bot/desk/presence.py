@@ -172,9 +172,9 @@ class Presence:
         await self._scripts.run(_CHOOSE, [_key(shop_id, "agents")], [agent_id, state, channel, sign])
 
     async def chosen(self, shop_id: str, agent_id: str) -> AgentState:
-        """What that agent chose to be while they are here."""
-        agents = {agent.id: agent for agent in await self.agents(shop_id)}
-        return agents[agent_id].state
+        """What that agent chose to be, while they are here."""
+        _, _, choice, here = await self._present(shop_id, agent_id, [_person(Role.AGENT, agent_id)])
+        return _state(choice, here)
 
     async def agents(self, shop_id: str) -> list[AgentAtDesk]:
         """Everybody who works in that shop."""
@@ -184,7 +184,7 @@ class Presence:
             AgentAtDesk(
                 id.decode(),
                 name.decode(),
-                AgentState(choice.decode() if choice else "online") if here else AgentState.OFFLINE,
+                _state(choice, here),
                 conversations,
                 from_ms(int(left)) if left and not here else None,
             )
@@ -193,18 +193,18 @@ class Presence:
 
     async def present(self, shop_id: str, people: Iterable[tuple[Role, str]]) -> list[bool]:
         """Whether each of these is here."""
-        _, _, *here = await self._present(shop_id, "", [_person(role, id) for role, id in people])
+        _, _, _, *here = await self._present(shop_id, "", [_person(role, id) for role, id in people])
         return [bool(one) for one in here]
 
     async def absence(self, shop_id: str, agent_id: str) -> Absence | None:
         """The agent's last absence, None: they never left."""
-        left, back, here = await self._present(shop_id, agent_id, [_person(Role.AGENT, agent_id)])
+        left, back, _, here = await self._present(shop_id, agent_id, [_person(Role.AGENT, agent_id)])
         if left is None:
             return None
         return Absence(from_ms(int(left)), from_ms(int(back)) if here and back else None)
 
     async def _present(self, shop_id: str, agent_id: str, people: list[str]) -> list[bytes | int | None]:
-        keys = [_key(shop_id, name) for name in ("present", "left", "back")]
+        keys = [_key(shop_id, name) for name in ("present", "left", "back", "agents")]
         answer: list[bytes | int | None] = await self._scripts.run(_PRESENT, keys, [agent_id, *people])
         return answer
 
@@ -213,6 +213,13 @@ class Presence:
         for task in list(self._leaving):
             task.cancel()
         await asyncio.gather(*self._leaving, return_exceptions=True)
+
+
+def _state(choice: bytes | int | None, here: bytes | int | None) -> AgentState:
+    """What an agent is, who is at the desk (1) or not (0)."""
+    if not here:
+        return AgentState.OFFLINE
+    return AgentState(choice.decode()) if isinstance(choice, bytes) else AgentState.ONLINE
 
 
 def _person(role: Role, id: str) -> str:

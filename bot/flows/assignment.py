@@ -5,7 +5,6 @@ whatever was left between the two is carried out by the next who looks.
 """
 
 import asyncio
-import logging
 
 import orjson
 
@@ -23,8 +22,6 @@ from bot.marks import ANSWERED, ASKED_ANEW, NO_OPEN_CARDS, Mark
 from bot.participant import Participant, Role, desk_channel, live_channel
 from bot.store import CommandId, Commit, Committed, Loaded, Reply, Stale
 from cards.model import to_ms
-
-log = logging.getLogger(__name__)
 
 _AT_ONCE = 50
 """Waiting conversations that are given out at a time."""

@@ -346,7 +346,7 @@ def test_every_conversation_ends_with_one_agent(valkey_url: str, monkeypatch: py
 
     Red with any of these: no limit in take.lua; no addition to waiting in hand_out.lua; no version check in commit.lua;
     nothing offered when an agent is away for long. In longer runs, too: no `under_way` in place.lua, no minute in
-    members.lua, a gone.lua that is done with an agent for good.
+    members.lua.
     """
     monkeypatch.setattr(bot.desk.presence, "_LINGER", -0.05)
     phases = (Phase.generate, Phase.shrink)  # explaining would trace every line of every flow
