@@ -27,10 +27,12 @@ from bot.flows.quick_replying import QuickReplying
 from bot.flows.reading import Reading
 from bot.flows.reminding import Reminding
 from bot.flows.reply_clock import ReplyClock
+from bot.flows.retention import Retention
 from bot.flows.supervising import Supervising
 from bot.flows.talk import Talk
 from bot.flows.timer_ids import read_timer_id
 from bot.gateway import Gateway
+from bot.keeping import Keeping
 from bot.orders.base import OrderEvent, OrderSystem
 from bot.orders.events import ShopEvents
 from bot.orders.shop import Shop
@@ -75,6 +77,7 @@ class House:
         self.assignment = Assignment(
             self.parts, self.desk, self.inboxes, self.presence, self.directory, self.reply_clock
         )
+        self.retention = Retention(self.parts, Keeping(scripts), self.desk, self.presence, index, self.shop)
         listing = Listing(self.parts, self.inboxes, self.presence, self.directory)
         missed = Missed(self.parts, self.desk, self.inboxes, self.presence)
         flows = Flows(
@@ -89,17 +92,20 @@ class House:
             quick_replies=QuickReplying(self.parts, QuickReplyBook(scripts)),
         )
         self.fanout = Fanout(self.parts, listing)
-        self.subscriber = Subscriber(connector.subscriber, scripts, self.fanout.heard, self.fanout.restored)
+        self.subscriber = Subscriber(connector.subscriber, scripts, self.fanout.heard, self.restored)
+        connector.on_restored(self.restored)
         self.fanout.attach(self.subscriber)
         reception = Reception(self.parts, self.presence, listing, missed, self.directory)
         self.gateway = Gateway(self.parts, Commands(flows), self.fanout, reception, self.tokens)
         self.watcher = Watcher(self.timers, self.timer_fired)
         self.alarms = Alarms(self.watcher, connector.primaries, db=connector.db)
-        self.reconciler = Reconciler(self.parts, self.negotiation, index, self.desk, connector.primaries)
+        self.reconciler = Reconciler(
+            self.parts, self.negotiation, index, self.desk, self.retention, connector.primaries
+        )
         self.events = ShopEvents(connector.client, self.order_event)
 
     async def timer_fired(self, timer_id: str, due: datetime) -> None:
-        """A deadline, the time to ask the order system again, or a buyer who waits for a reply."""
+        """A deadline, the time to ask the order system again, a buyer who waits for a reply, or what is old."""
         kind, conversation_id, proposal_id = read_timer_id(timer_id)
         match kind:
             case "expire":
@@ -108,6 +114,13 @@ class House:
                 await self.applying.retry(conversation_id, proposal_id)
             case "reply":
                 await self.reply_clock.fired(conversation_id)
+            case "keep":
+                await self.retention.fired(conversation_id)
+
+    def restored(self) -> None:
+        """The store was away: what was shown last, and timers, may be lost."""
+        self.fanout.restored()
+        self.reconciler.hurry()
 
     async def desk_news(self, shop_id: str, news: News) -> None:
         """Conversations wait at a desk, or an agent is away for too long."""

@@ -46,6 +46,10 @@ class ChatClient(Transcript):
     `url` is the gateway's websocket (a sequence: tried in turn), `token` a token or a function that gives a fresh one.
     `cursors` are those of an earlier client, to resume from. `on_entry(conversation_id, entry)` and `on_event(frame)`
     are called in order, and may be coroutines.
+
+    `backoff` are the least and the most seconds between two attempts to connect; each is twice as long as the last one.
+    Whoever was welcomed and loses the connection without a `bye` comes back at a random instant of the first `spread`
+    seconds, since thousands of others may have lost the same gateway.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class ChatClient(Transcript):
         on_event: Callable[[Frame], Awaitable[None] | None] | None = None,
         http: aiohttp.ClientSession | None = None,
         backoff: tuple[float, float] = (0.05, 5.0),
+        spread: float = 1.0,
         patience: float = 30.0,
     ) -> None:
         super().__init__()
@@ -71,6 +76,7 @@ class ChatClient(Transcript):
         self._own_http = http is None
         self._http = http
         self._backoff = backoff
+        self._spread = spread
         self._patience = patience
         self.connections = 0
         self._ws: aiohttp.ClientWebSocketResponse | None = None
@@ -303,22 +309,25 @@ class ChatClient(Transcript):
     async def _run(self) -> None:
         attempt = 0
         while True:
+            connections = self.connections
             try:
-                await self._session(self._urls[(attempt + self.connections) % len(self._urls)])
-                attempt = 0
+                await self._session(self._urls[(attempt + connections) % len(self._urls)])
             except Refused as refused:
                 self._fail(refused)
                 return
             except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
                 log.debug("connection failed: %s", error)
-                attempt += 1
+            attempt = 0 if self.connections > connections else attempt + 1
             self._connected.clear()
             self._ws = None
-            least, most = self._backoff
-            pause = random.uniform(0.5, 1) * min(most, least * 2 ** min(attempt, 12))
-            if self._retry_after is not None:
-                pause, self._retry_after = self._retry_after, None
-            await asyncio.sleep(pause)
+            pause, self._retry_after = self._retry_after, None
+            await asyncio.sleep(self._pause(attempt) if pause is None else pause)
+
+    def _pause(self, attempt: int) -> float:
+        if attempt == 0:
+            return random.uniform(0, self._spread)
+        least, most = self._backoff
+        return random.uniform(0.5, 1) * min(most, least * 2.0 ** min(attempt, 12))
 
     def _fail(self, failure: Exception) -> None:
         self._failure = failure
@@ -337,6 +346,7 @@ class ChatClient(Transcript):
                 "token": token,
                 "protocol": PROTOCOL,
                 "cursors": self.cursors,
+                "at_ms": self.at_ms,
                 "locale": self._locale,
             }
             await ws.send_str(orjson.dumps(hello).decode())

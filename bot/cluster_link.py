@@ -5,12 +5,14 @@ Law: a redirected call was not executed, so it is sent again where it belongs; a
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection
 from redis.crc import key_slot
 from redis.exceptions import (
     AskError,
@@ -25,13 +27,16 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as Disconnected
 
 from bot.link import Link
+from bot.replicated import ReplicatedLink
 from scheduler.script import Script
 
 _REDIRECTIONS = 16
 _PAUSE = 0.05
 """Seconds between two tries while slots move or a failover is under way."""
-_PATIENCE = 5.0
+_PATIENCE = 2.0
 """Seconds for learning the topology, which one node is asked for; it may hang."""
+_LOOK = 1.0
+"""Seconds between two looks at whether the primaries answer, and for their answers; one that hangs closes nothing."""
 
 
 @lru_cache(maxsize=65536)
@@ -47,24 +52,34 @@ def slot_of(key: str) -> int:
 
 
 class ClusterLink:
-    """`Scripts` over a cluster whose topology redis-py discovers."""
+    """`Scripts` over a cluster whose topology redis-py discovers.
 
-    def __init__(self, cluster: RedisCluster) -> None:
+    Where `replicas` are asked for, durable scripts have a second connection to each primary, to wait for them on it.
+    `on_restored` is called when a primary took another's place, or is connected to again.
+    """
+
+    def __init__(self, cluster: RedisCluster, *, replicas: int = 0) -> None:
         self._cluster = cluster
-        self._links: dict[str, Link] = {}
+        self._replicas = replicas
+        self.on_restored: Callable[[], None] = _nobody_listens
+        self._links: dict[tuple[str, bool], Link] = {}
+        self._primaries: set[str] = set()
         self._learned = False
         self._refreshing: asyncio.Task[None] | None = None
+        self._given = [(node.host, int(node.port)) for node in cluster.nodes_manager.startup_nodes.values()]
+        self._silent: set[str] = set()
+        """Nodes that did not answer when last asked."""
+        self._watching: asyncio.Task[None] | None = None
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         """The script's reply, from whichever primary holds the keys' slot (any, without keys)."""
-        if not self._learned:
-            await self._refresh()
+        await self.learn()
         command: tuple[str | bytes | int, ...] = ("EVALSHA", script.sha, len(keys), *keys, *args)
         node, asking = None, False
         for _ in range(_REDIRECTIONS):
             try:
                 node = node or self._node(keys)
-                link = self._link(node)
+                link = self._link(node, bool(self._replicas) and script.durable)
                 if asking:
                     return (await link.execute_all(("ASKING",), command))[1]
                 return await link.execute(*command)
@@ -81,6 +96,8 @@ class ClusterLink:
                 with contextlib.suppress(RedisError, OSError):
                     await self._refresh()
             except Disconnected:
+                if node is not None:
+                    self._silent.add(node.name)
                 with contextlib.suppress(RedisError, OSError):
                     await self._refresh()
                 raise
@@ -88,15 +105,30 @@ class ClusterLink:
 
     async def aclose(self) -> None:
         """Close every link."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.gather(self._refreshing, return_exceptions=True)
+        for task in (self._watching, self._refreshing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         links, self._links = self._links, {}
         await asyncio.gather(*[link.aclose() for link in links.values()])
 
+    async def learn(self) -> None:
+        """Know the topology. Raises redis.exceptions.ConnectionError."""
+        if not self._learned:
+            await self._refresh()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch(), name="cluster-watch")
+
+    def any_primary(self) -> ClusterNode:
+        """One of those that answered when last asked; if none did, any."""
+        primaries = self._cluster.get_primaries()
+        if not primaries:
+            raise Disconnected("no primary is known")
+        return random.choice([node for node in primaries if node.name not in self._silent] or primaries)
+
     def _node(self, keys: Sequence[str]) -> ClusterNode:
         if not keys:
-            return self._cluster.get_random_primary_node()
+            return self.any_primary()
         return self._cluster.nodes_manager.get_node_from_slot(slot_of(keys[0]))
 
     def _at(self, host: str, port: int) -> ClusterNode:
@@ -104,11 +136,20 @@ class ClusterLink:
             host, port, **self._cluster.nodes_manager.connection_kwargs
         )
 
-    def _link(self, node: ClusterNode) -> Link:
-        link = self._links.get(node.name)
+    def _link(self, node: ClusterNode, promises: bool) -> Link:
+        link = self._links.get((node.name, promises))
         if link is None:
-            link = self._links[node.name] = Link(lambda: node.connection_class(**node.connection_kwargs))
+
+            def connect() -> AbstractConnection:
+                connection: AbstractConnection = node.connection_class(**node.connection_kwargs)
+                return connection
+
+            link = ReplicatedLink(connect, self._replicas) if promises else Link(connect, on_restored=self._restored)
+            self._links[node.name, promises] = link
         return link
+
+    def _restored(self) -> None:
+        self.on_restored()
 
     async def _refresh(self) -> None:
         """Learn the topology anew, once for all who ask at the same time. Raises redis.exceptions.ConnectionError."""
@@ -129,15 +170,57 @@ class ClusterLink:
         if not task.cancelled():
             task.exception()
 
+    async def _watch(self) -> None:
+        """Ask every primary whether it is there. The topology is learned anew as long as one of them is not."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            names = list({name for name, _ in self._links})
+            answers = await asyncio.gather(*[self._answers(name) for name in names])
+            self._silent = {name for name, answered in zip(names, answers, strict=True) if not answered}
+            if self._silent:
+                with contextlib.suppress(RedisError, OSError):
+                    await self._refresh()
+
+    async def _answers(self, name: str) -> bool:
+        """Whether this node answers; asked where no reply has to wait for replicas, if there is such a connection."""
+        link = self._links.get((name, False)) or self._links.get((name, True))
+        try:
+            async with asyncio.timeout(_LOOK):
+                return link is None or bool(await link.execute("PING"))
+        except (RedisError, OSError, TimeoutError):
+            return False
+
     async def _learn(self) -> None:
-        """Ask for the topology; links to nodes that are no primaries any more are closed, once nobody waits on them."""
-        manager = self._cluster.nodes_manager
+        """Ask for the topology. Links to nodes that are no primaries any more are closed, once nobody waits on them; if
+        they hang, at once.
+        """
         try:
             async with asyncio.timeout(_PATIENCE):
-                await (manager.initialize() if self._learned else self._cluster.initialize())
+                await self._ask()
         except (RedisClusterException, TimeoutError) as error:
             raise Disconnected(str(error) or f"no topology within {_PATIENCE} s") from error
-        self._learned = True
         known = {node.name for node in self._cluster.get_primaries()}
-        for name in [name for name, link in self._links.items() if name not in known and not link.in_flight]:
-            await self._links.pop(name).aclose()
+        if self._learned and known - self._primaries:
+            self.on_restored()
+        self._learned, self._primaries = True, known
+        for key in [key for key in self._links if key[0] not in known]:
+            if key[0] in self._silent or not self._links[key].in_flight:
+                await self._links.pop(key).aclose()
+
+    async def _ask(self) -> None:
+        """Ask any node that was known, those that were silent last; when all of them are gone, those of the URL."""
+        manager, silent = self._cluster.nodes_manager, next(iter(self._silent), None)
+        if not self._learned:
+            await self._cluster.initialize()
+            return
+        try:
+            await manager.initialize(last_failed_node_name=silent)
+        except (RedisClusterException, Disconnected):
+            for host, port in self._given:
+                node = ClusterNode(host, port, **manager.connection_kwargs)
+                manager.startup_nodes.setdefault(node.name, node)
+            await manager.initialize(last_failed_node_name=silent)
+
+
+def _nobody_listens() -> None:
+    """Until somebody does."""

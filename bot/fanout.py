@@ -1,7 +1,8 @@
 """From Redis to this process's sessions: what was committed anywhere reaches everybody who may see it, once.
 
 Law: a message is only a hint that the log has grown. What is next for a session is sent at once; any gap is read from
-the log, which is the truth.
+the log, which is the truth. A failover may have cut the log's end off, which people were shown already: whoever has
+another entry than the log has is sent a fresh page, and so everybody comes to have the log as it is.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from bot.flows.reading import audience_of, render_page
 from bot.frames import encode, encode_entry
 from bot.participant import STAFF, Participant, Role, desk_channel
 from bot.sessions import CloseCode, Session
-from bot.store import LoggedEntry, Overview, Store
+from bot.store import LoggedEntry, LogPage, Overview, Store
 from bot.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Fanout:
         self._showing: set[str] = set()
         self._sessions: defaultdict[str, set[Session]] = defaultdict(set)
         self._catching: set[asyncio.Task[None]] = set()
+        self._resyncing: set[Session] = set()
+        """Those that will read what there is, and have not begun to."""
         self._reads = asyncio.Semaphore(_READS)
         self._subscriber: Subscriber | None = None
 
@@ -78,13 +81,16 @@ class Fanout:
                 self._subscriber.unsubscribe(channel)
 
     def heard(self, channel: str, message: bytes) -> None:
-        """A commit published an entry on a channel: `<conversation> <seq> <at_ms> <JSON>`. Seq 0 is a sign: a frame."""
+        """A commit published an entry on a channel: `<conversation> <seq> <at_ms> <before_ms> <JSON>`, where before_ms
+        is when the entry before it was. Seq 0 is a sign, `<conversation> 0 <at_ms> <JSON>`: a frame.
+        """
         conversation, seq, at_ms, body = message.split(b" ", 3)
-        entry = LoggedEntry(int(seq), int(at_ms), body)
-        if entry.seq == 0:
+        if seq == b"0":
             for session in self._sessions.get(channel, ()):
                 session.tell(body)
             return
+        before, _, body = body.partition(b" ")
+        entry, before_ms = LoggedEntry(int(seq), int(at_ms), body), int(before)
         conversation_id = conversation.decode()
         if channel.startswith("desk:"):
             self._tell_desk(channel, conversation_id)
@@ -93,8 +99,10 @@ class Fanout:
             cursor = session.cursors.get(conversation_id)
             if not session.ready or conversation_id in session.targets or cursor is None or entry.seq > cursor + 1:
                 self._behind(session, conversation_id, entry.seq)
-            elif entry.seq == cursor + 1:
+            elif entry.seq == cursor + 1 and session.continues(conversation_id, before_ms):
                 self._send(session, conversation_id, entry)
+            elif entry.seq == cursor + 1 or session.lacks(conversation_id, entry.seq, entry.at_ms):
+                self._behind(session, conversation_id, entry.seq)
 
     def _tell_desk(self, channel: str, conversation_id: str) -> None:
         """What happened to a conversation that nobody has, or that changed hands, everybody at the desk is shown."""
@@ -132,14 +140,16 @@ class Fanout:
         parts = encode_parts(entry.body, audience_of(session.who), session.locale)
         frame = encode_entry(self._clock.now_ms(), conversation_id, entry.seq, entry.at_ms, parts)
         session.send_entry(conversation_id, entry.seq, frame)
+        session.at_ms[conversation_id] = entry.at_ms
 
     def restored(self) -> None:
-        """The subscriber was deaf for a while: everybody catches up."""
+        """The subscriber was deaf for a while, or a primary was replaced: everybody catches up."""
         for session in self.sessions:
-            if session.ready:
-                self._start(self._resync(session))
-            else:
+            if not session.ready:
                 session.missed = True
+            elif session not in self._resyncing:
+                self._resyncing.add(session)
+                self._start(self._resync(session))
         for channel in self._sessions:
             if channel.startswith("desk:"):
                 self._start(self._resync_desk(channel))
@@ -149,6 +159,7 @@ class Fanout:
         who = session.who
         try:
             async with self._reads:
+                self._resyncing.discard(session)
                 mine = await self._listing.mine(who)
                 before = session.cursors.keys() - {one.conversation.id for one in mine}
                 mine += [one for one in await self._store.overviews(list(before)) if one is not None]
@@ -157,8 +168,10 @@ class Fanout:
                 else:
                     items = await self._listing.items(who.shop_id, mine, session.locale)
             for one, item in zip(mine, items, strict=True):
-                if who.role is not Role.SUPERVISOR and one.seq > session.cursors.get(one.conversation.id, 0):
-                    self._behind(session, one.conversation.id, one.seq)
+                id = one.conversation.id
+                same = one.seq == session.cursors.get(id, 0) and session.continues(id, one.at_ms)
+                if who.role is not Role.SUPERVISOR and not same:
+                    self._behind(session, id, one.seq)
                 session.tell(encode({"type": "conversation", "now_ms": self._clock.now_ms(), **item}))
         except RedisError as error:
             session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
@@ -174,7 +187,8 @@ class Fanout:
         missing = list(cursors.items())
         for start in range(0, len(missing), _RESUMED_AT_ONCE):
             batch = missing[start : start + _RESUMED_AT_ONCE]
-            await asyncio.gather(*[self._send_missing(session, id, cursor) for id, cursor in batch])
+            at_ms = session.asked_at_ms
+            await asyncio.gather(*[self._send_missing(session, id, cursor, at_ms.get(id, 0)) for id, cursor in batch])
         self._release(session)
 
     def _release(self, session: Session) -> None:
@@ -203,49 +217,63 @@ class Fanout:
 
     async def _catch_up(self, session: Session, conversation_id: str) -> None:
         try:
-            while (cursor := session.cursors.get(conversation_id)) is None or cursor < session.targets[conversation_id]:
-                if session.over:
-                    return
-                await self._send_missing(session, conversation_id, cursor)
-                if session.cursors.get(conversation_id) == cursor:
-                    return  # the log is shorter than what was published: a failover lost its end
+            more = True
+            while more and not session.over:
+                # What was heard before this reading is in it, or was lost in a failover.
+                session.targets[conversation_id] = 0
+                cursor, at_ms = session.cursors.get(conversation_id), session.at_ms.get(conversation_id, 0)
+                await self._send_missing(session, conversation_id, cursor, at_ms)
+                more = session.targets[conversation_id] > session.cursors.get(conversation_id, 0)
         except (RedisError, CommandError) as error:
             session.close(CloseCode.BEHIND, f"resume with your cursors: {error}")
         finally:
             del session.targets[conversation_id]
 
-    async def _send_missing(self, session: Session, conversation_id: str, cursor: int | None) -> None:
-        """What the log has after `cursor`, entry by entry; a fresh page where that is too much, too old, or unknown."""
+    async def _send_missing(self, session: Session, conversation_id: str, cursor: int | None, at_ms: int) -> None:
+        """What the log has after `cursor`, entry by entry; a fresh page where that is too much, too old, or unknown,
+        and where the entry at the cursor is not the one of `at_ms` (0: not known).
+        """
         if cursor is not None:
             while True:
+                known = 1 if cursor and at_ms else 0
                 async with self._reads:
-                    page = await self._store.read_after(conversation_id, cursor, _PAGE)
-                readable = page.first_seq <= cursor + 1 and cursor <= page.last_seq
-                if not readable or page.last_seq - cursor > self._keep:
+                    page = await self._store.read_after(conversation_id, cursor - known, _PAGE + known)
+                if not _continues(page, cursor, at_ms) or page.last_seq - cursor > self._keep:
                     break
-                for entry in page.entries:
+                for entry in page.entries[known:]:
                     await session.room()
                     if session.over:
                         return
                     self._send(session, conversation_id, entry)
-                    cursor = entry.seq
+                    cursor, at_ms = entry.seq, entry.at_ms
                 if cursor >= page.last_seq:
                     session.cursors[conversation_id] = cursor
+                    session.at_ms[conversation_id] = page.last_at_ms
                     return
         async with self._reads:
             page = await self._store.read_before(conversation_id, None, _FRESH_PAGE)
         await session.room()
-        if page.conversation is None:
+        if page.conversation is None:  # removed: what comes next begins anew, and so must whoever has the old one
+            session.cursors.pop(conversation_id, None)
+            session.at_ms.pop(conversation_id, None)
             return
         rendered = render_page(page, audience_of(session.who), session.locale)
         frame = {"type": "reset", "conversation_id": conversation_id, "now_ms": self._clock.now_ms(), **rendered}
         session.send_entry(conversation_id, page.last_seq, encode(frame))
+        session.at_ms[conversation_id] = page.last_at_ms
 
     async def aclose(self) -> None:
         """Stop catching up."""
         for task in list(self._catching):
             task.cancel()
         await asyncio.gather(*self._catching, return_exceptions=True)
+
+
+def _continues(page: LogPage, cursor: int, at_ms: int) -> bool:
+    """Whether what was read goes on from the cursor: nothing is missing, and the entry there, read too, is the one."""
+    if cursor and at_ms and [(entry.seq, entry.at_ms) for entry in page.entries[:1]] != [(cursor, at_ms)]:
+        return False
+    return page.first_seq <= cursor + 1 and cursor <= page.last_seq
 
 
 def _channels(who: Participant) -> list[str]:

@@ -27,12 +27,17 @@ CommandUuid = Annotated[
 
 
 class Hello(Model):
-    """The first frame: who I am, and the last seq I have of each conversation."""
+    """The first frame: who I am, and the last seq I have of each conversation.
+
+    `at_ms` may say when those entries were. Then a log whose end was lost in a failover, and that has other entries of
+    these seqs by now, is told from the one that I know.
+    """
 
     type: Literal["hello"]
     token: str
     protocol: int
     cursors: Mapping[ConversationId, Seq] = {}
+    at_ms: Mapping[ConversationId, Annotated[int, Field(ge=0, lt=2**53)]] = {}
     locale: Locale = Locale.ZH_CN
 
 

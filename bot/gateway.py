@@ -33,6 +33,7 @@ from bot.reception import Reception
 from bot.replies import error_frame, http_problem, ok_frame
 from bot.sessions import CloseCode, Session
 from bot.store import Reply
+from bot.turns import Turns
 from cards.model import to_ms
 from cards.texts import Locale
 
@@ -44,8 +45,13 @@ _FLOOD = 200
 """Commands refused in a row for their rate before the session is closed."""
 _WELCOME_WITHIN = 10.0
 """Seconds. While Redis is away clients come again and again; those who left meanwhile must not wait here for ever."""
-_BYE_WITHIN_MS = 2000
-"""Clients of a gateway that goes away come back spread over this time."""
+_WELCOMES = 64
+"""Sessions that come in at once: thousands who lost their gateway must not crowd out the commands of those here."""
+_RETURNS_PER_SECOND = 500
+"""The pace at which a drain sends people elsewhere: about half of what one other gateway can welcome."""
+_BYE_WITHIN = (1.0, 20.0)
+"""Seconds over which they are spread, at least and at most: nobody is to be without a gateway for long. A command that
+comes too late is tried again within the least."""
 
 
 class Gateway:
@@ -61,6 +67,8 @@ class Gateway:
         self._sockets: set[web.WebSocketResponse] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         """Every session's commands, also of those that are gone: a drain lets them end."""
+        self._turns = Turns(parts.settings.commands_at_once)
+        self._welcomes = asyncio.Semaphore(_WELCOMES)
         self.draining = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -112,15 +120,14 @@ class Gateway:
             await _refuse(ws, code.get(error.code, CloseCode.UNAUTHORIZED), error, locale)
             return None
         session = Session(ws, request.transport, who, hello.locale, self._settings)
-        session.asked = hello.cursors
+        session.asked, session.asked_at_ms = hello.cursors, hello.at_ms
         return session
 
     async def _serve(self, ws: web.WebSocketResponse, session: Session) -> None:
-        writing = asyncio.create_task(session.write(), name="session-write")
-        expiring = asyncio.create_task(self._expire(session), name="session-expiry")
+        self._expire(session)
         arrived = False
         try:
-            async with asyncio.timeout(_WELCOME_WITHIN):
+            async with asyncio.timeout(_WELCOME_WITHIN), self._welcomes:
                 await self._fanout.join(session)
                 await self._reception.arrive(session.who)
                 arrived = True
@@ -138,31 +145,35 @@ class Gateway:
                 self._reception.leave(session.who)
             if session.closing is not None:
                 await session.closing
-            writing.cancel()
-            expiring.cancel()
-            await asyncio.gather(writing, expiring, return_exceptions=True)
+            await session.end()
 
     async def _welcome(self, session: Session) -> None:
         """Subscribed already: read what there is, say it, then let live entries through from there."""
         who = session.who
-        frame, cursors = await self._reception.welcome(who, session.locale)
+        frame, cursors, at_ms = await self._reception.welcome(who, session.locale)
         session.send(encode({"type": "welcome", "session_id": session.id, "protocol": PROTOCOL, **frame}))
         session.cursors.update(cursors)
+        session.at_ms.update(at_ms)
 
     @staticmethod
     def _behind(session: Session) -> dict[str, int]:
-        """The cursors of the hello that something may be missing after."""
-        asked = session.asked.items()
-        return {id: seq for id, seq in asked if session.cursors.get(id) != seq and may_see(session.who, id)}
+        """The cursors of the hello that something may be missing after, or that are at an entry of another log."""
+        at_ms = session.asked_at_ms
+        return {
+            id: seq
+            for id, seq in session.asked.items()
+            if (session.cursors.get(id) != seq or not session.continues(id, at_ms.get(id, 0)))
+            and may_see(session.who, id)
+        }
 
-    async def _expire(self, session: Session) -> None:
-        """Close a session whose token has expired, unless it was refreshed meanwhile."""
-        while True:
-            left_ms = to_ms(session.who.expires) - self._parts.clock.now_ms()
-            if left_ms <= 0:
-                break
-            await asyncio.sleep(min(left_ms / 1000 + 0.01, 3600))
-        session.close(CloseCode.UNAUTHORIZED, "token expired")
+    def _expire(self, session: Session) -> None:
+        """Close a session whose token has expired; it may have been refreshed since the last look."""
+        left_ms = to_ms(session.who.expires) - self._parts.clock.now_ms()
+        if left_ms <= 0:
+            session.close(CloseCode.UNAUTHORIZED, "token expired")
+        else:
+            look_in = min(left_ms / 1000 + 0.01, 3600)
+            session.expiring = asyncio.get_running_loop().call_later(look_in, self._expire, session)
 
     def _receive(self, session: Session, data: str | bytes) -> None:
         """One frame: checked here and now, then answered by a task of its own."""
@@ -174,9 +185,10 @@ class Gateway:
                 raise CommandError("frame_too_large", limit=self._settings.frame_bytes, size=size)
             command = read_command(data)
             if self.draining:
-                raise CommandError("going_away", retry_after_ms=random.randrange(_BYE_WITHIN_MS))
+                raise CommandError("going_away", retry_after_ms=round(1000 * random.random() * _BYE_WITHIN[0]))
             if len(session.under_way) >= self._settings.commands_under_way:
-                raise CommandError("busy", retry_after_ms=200)
+                raise CommandError("busy", retry_after_ms=self._turns.pause_ms())
+            began = self._turns.take()
         except CommandError as error:
             session.send(
                 error_frame(command_id_in(data) if isinstance(data, str) else None, error, session.who, session.locale)
@@ -186,6 +198,7 @@ class Gateway:
         for under_way in (session.under_way, self._under_way):
             under_way.add(task)
             task.add_done_callback(under_way.discard)
+        task.add_done_callback(lambda _: self._turns.done(began))
 
     def _check_rate(self, session: Session) -> None:
         wait_ms = session.rate.wait_ms(asyncio.get_running_loop().time())
@@ -220,11 +233,14 @@ class Gateway:
         """Take nothing new, let what is under way be answered, tell everybody to come back elsewhere, and close."""
         self.draining = True
         limit = self._settings.drain.total_seconds()
-        sessions = self._fanout.sessions
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=limit)
-        for session in sessions:
-            session.send(encode({"type": "bye", "retry_after_ms": random.randrange(_BYE_WITHIN_MS)}))
+        sessions = self._fanout.sessions
+        # A place in the interval for each, and not only a random one: chance alone makes crowds.
+        least, most = _BYE_WITHIN
+        step = 1000 * min(most, max(least, len(sessions) / _RETURNS_PER_SECOND)) / max(1, len(sessions))
+        for place, session in enumerate(sessions):
+            session.send(encode({"type": "bye", "retry_after_ms": round((place + random.random()) * step)}))
         await asyncio.gather(*[session.flushed(1) for session in sessions])
         for session in sessions:
             session.close(CloseCode.GOING_AWAY, "going away: resume elsewhere")

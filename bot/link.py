@@ -9,7 +9,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import hiredis
 from redis._parsers import BaseParser
@@ -27,23 +27,50 @@ class Overloaded(RedisError):
     """More calls are in flight than the link may hold; nothing was sent. Try again later."""
 
 
+class Place(Protocol):
+    """Where a reply goes: a caller's future, or what stands for it."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+        ...
+
+    def set_result(self, reply: Any, /) -> None:
+        """The reply came."""
+        ...
+
+    def set_exception(self, error: Exception, /) -> None:
+        """It was refused, or will not come."""
+        ...
+
+    def exception(self) -> Any:
+        """Asked after an error was set, as asyncio wants of whoever answers a caller that may be gone."""
+        ...
+
+
 class Link:
     """A multiplexed connection that connects when first used and again whenever it was lost.
 
     `patience` is how long (seconds) the oldest call may wait for its reply before the connection is given up;
-    `max_in_flight` bounds what waits for replies.
+    `max_in_flight` bounds what waits for replies; `on_restored` is called when it stands again.
     """
 
     def __init__(
-        self, connect: Callable[[], AbstractConnection], *, max_in_flight: int = 20_000, patience: float = 10.0
+        self,
+        connect: Callable[[], AbstractConnection],
+        *,
+        max_in_flight: int = 20_000,
+        patience: float = 10.0,
+        on_restored: Callable[[], None] | None = None,
     ) -> None:
         self._make = connect
+        self._on_restored = on_restored
+        self._stood = False
         self._max_in_flight = max_in_flight
         self._patience = patience
         self._connection: AbstractConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._out: list[bytes] = []
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._waiting: deque[Place] = deque()
         self._watching: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -51,7 +78,7 @@ class Link:
         """The reply to one command, as bytes, int, list or None. Raises redis.exceptions.RedisError."""
         if self._connection is None:
             await self._connected()
-        packed = _pack(command)
+        packed = pack(command)
         self._check_room(1)
         return await self._send(packed)
 
@@ -59,7 +86,7 @@ class Link:
         """The replies to commands sent back to back, with nothing between them."""
         if self._connection is None:
             await self._connected()
-        packed = [_pack(command) for command in commands]
+        packed = [pack(command) for command in commands]
         self._check_room(len(packed))
         return await asyncio.gather(*[self._send(command) for command in packed])
 
@@ -134,13 +161,17 @@ class Link:
         self._transport = connection._writer.transport
         self._transport.set_protocol(_Replies(self, connection, self._waiting))
         self._watching = asyncio.create_task(self._watch(connection, self._waiting), name="link-watch")
+        if self._stood and self._on_restored is not None:
+            self._on_restored()
+        self._stood = True
 
     def _flush(self) -> None:
         out, self._out = self._out, []
-        if out and self._connection is not None:
+        # Of one that is closing, `connection_lost` is on its way: it tells those who wait.
+        if out and self._connection is not None and not self._transport.is_closing():
             self._transport.write(b"".join(out))
 
-    async def _watch(self, connection: AbstractConnection, waiting: deque[asyncio.Future[Any]]) -> None:
+    async def _watch(self, connection: AbstractConnection, waiting: deque[Place]) -> None:
         """Give the connection up when its oldest call has waited too long (a server that hangs closes nothing)."""
         while True:
             oldest = waiting[0] if waiting else None
@@ -170,7 +201,7 @@ class Link:
 class _Replies(asyncio.Protocol):
     """Replies to those who wait for them, in order, straight from the transport."""
 
-    def __init__(self, link: Link, connection: AbstractConnection, waiting: deque[asyncio.Future[Any]]) -> None:
+    def __init__(self, link: Link, connection: AbstractConnection, waiting: deque[Place]) -> None:
         self._link = link
         self._connection = connection
         self._waiting = waiting
@@ -188,7 +219,7 @@ class _Replies(asyncio.Protocol):
         except (InvalidResponse, IndexError) as error:
             self._link._lost(self._connection, error)
 
-    def _refused(self, future: asyncio.Future[Any], error: RedisError) -> None:
+    def _refused(self, future: Place, error: RedisError) -> None:
         if not future.done():
             future.set_exception(error)
             future.exception()
@@ -199,7 +230,7 @@ class _Replies(asyncio.Protocol):
         self._link._lost(self._connection, error or Disconnected("the server closed the connection"))
 
 
-def _pack(command: Sequence[str | bytes | int]) -> bytes:
+def pack(command: Sequence[str | bytes | int]) -> bytes:
     """The command as it is written. Raises before anything is queued: a place without a command shifts all replies."""
     packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its stub knows one item only
     return packed

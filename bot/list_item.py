@@ -39,21 +39,23 @@ def after_entry(item: Item, entry: Entry, role: str) -> Item:
         new.update(entry["conversation"])
     if "card" in entry:
         _take_card(new, entry["card"])
-    if "text" in entry:
-        new["line"] = {"seq": entry["seq"], "at_ms": entry["at_ms"], **entry["text"]}
-    elif "card" in entry:
-        card = entry["card"]
-        text = f"{card['title']} · {card['label']}"
-        new["line"] = {
-            "seq": entry["seq"],
-            "at_ms": entry["at_ms"],
-            "by": None,
-            "text": text,
-            "proposal_id": card["proposal_id"],
-        }
+    if line := line_of(entry):
+        new["line"] = line
     if role != "buyer":
         _take_waiting_time(new, entry)
     return new
+
+
+def line_of(entry: Entry) -> Frame | None:
+    """What a list shows of an entry when it is the last one that said something; most others say nothing there."""
+    shown = {"seq": entry["seq"], "at_ms": entry["at_ms"]}
+    if "text" in entry:
+        return {**shown, **entry["text"]}
+    if "card" in entry:
+        card = entry["card"]
+        text = f"{card['title']} · {card['label']}"
+        return {**shown, "by": None, "text": text, "proposal_id": card["proposal_id"]}
+    return None
 
 
 def _take_card(new: Item, card: Frame) -> None:

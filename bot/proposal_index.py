@@ -5,6 +5,7 @@ reader drops for want of a document, and never lacks one that did. A proposal is
 is known to have been open: it was made then, or it was added again then by a second look at what is open.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cards.model import to_ms
@@ -39,6 +40,11 @@ class ProposalIndex:
             [_key(shop_id)],
             ["add", f"{conversation_id} {proposal_id}", at, to_ms(created - KEPT), _REMOVED_AT_ONCE],
         )
+
+    async def remove(self, shop_id: str, conversation_id: str, proposal_ids: Sequence[str]) -> None:
+        """These proposals of a conversation are removed; at least one, and a thousand at most."""
+        members = [f"{conversation_id} {proposal_id}" for proposal_id in proposal_ids]
+        await self._scripts.run(_INDEX, [_key(shop_id)], ["remove", *members])
 
     async def since(self, shop_id: str, instant: datetime) -> list[tuple[str, str]]:
         """(conversation, proposal) of all that were added at `instant` or later, in rising order, read in pages."""

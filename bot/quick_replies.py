@@ -17,7 +17,9 @@ from bot.store import Stale
 from cards.model import Id, Model
 from scheduler.script import Script, Scripts
 
-_LISTS = Script.beside(__file__, "quick_replies")
+_READ = Script.beside(__file__, "quick_replies")
+_WRITE = Script.beside(__file__, "quick_replies", durable=True)
+_REWRITE = Script.beside(__file__, "rewrite", durable=True)
 
 LIMIT = 200
 """How many quick replies a list can have: it is always read whole."""
@@ -112,7 +114,7 @@ class QuickReplyBook:
 
     async def read(self, who: Participant) -> tuple[Replies, Replies]:
         """The shop's list, and this person's own."""
-        (_, shop), (_, own) = await self._scripts.run(_LISTS, [_key(who, "shop"), _key(who, "mine")], [])
+        (_, shop), (_, own) = await self._scripts.run(_READ, [_key(who, "shop"), _key(who, "mine")], [])
         return _read(shop), _read(own)
 
     async def change(self, who: Participant, scope: Scope, change: Callable[[Replies], Replies]) -> Replies:
@@ -124,14 +126,16 @@ class QuickReplyBook:
 
     async def _change(self, who: Participant, scope: Scope, change: Callable[[Replies], Replies]) -> Replies:
         key = _key(who, scope)
-        [(version, body)] = await self._scripts.run(_LISTS, [key], [])
+        [(version, body)] = await self._scripts.run(_READ, [key], [])
         before = _read(body)
         after = change(before)
         if after == before:
+            if await self._scripts.run(_REWRITE, [key], ["v"]) != version:
+                raise Stale
             return before
         channel = desk_channel(who.shop_id) if scope == "shop" else who.channel
         sign = encode({"type": "quick_replies", "scope": scope})
-        if await self._scripts.run(_LISTS, [key], [version or 0, _REPLIES.dump_json(after), channel, sign]) == b"stale":
+        if await self._scripts.run(_WRITE, [key], [version or 0, _REPLIES.dump_json(after), channel, sign]) == b"stale":
             raise Stale
         return after
 

@@ -19,6 +19,9 @@ local last = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0')
 local before = tonumber(redis.call('HGET', KEYS[1], 'read:' .. ARGV[1]) or '0')
 local mark = math.min(tonumber(ARGV[2]), last)
 if mark <= before then
+  if before > 0 then
+    redis.call('HSET', KEYS[1], 'read:' .. ARGV[1], string.format('%.0f', before))  -- so that replicas are waited for
+  end
   return {before, tonumber(redis.call('HGET', KEYS[1], 'unread:' .. ARGV[1]) or '0'), last}
 end
 local unread = 0

@@ -4,7 +4,10 @@ Law: it is read after the session has subscribed, so what happens meanwhile is h
 """
 
 import asyncio
+import contextlib
 from typing import Any, Literal
+
+from redis.exceptions import OutOfMemoryError
 
 from bot.conversation import conversation_id
 from bot.desk.presence import Presence
@@ -38,8 +41,8 @@ class Reception:
         """A session of theirs that had arrived is over."""
         self._presence.leave(who)
 
-    async def welcome(self, who: Participant, locale: Locale) -> tuple[dict[str, Any], dict[str, int]]:
-        """The welcome's members, and the seq at which each conversation of theirs was read."""
+    async def welcome(self, who: Participant, locale: Locale) -> tuple[dict[str, Any], dict[str, int], dict[str, int]]:
+        """The welcome's members, the seq at which each conversation of theirs was read, and that entry's `at_ms`."""
         mine, waiting = await asyncio.gather(self._listing.mine(who), self._listing.waiting(who))
         settings = self._parts.settings
         frame: dict[str, Any] = {
@@ -52,14 +55,21 @@ class Reception:
         if who.role is Role.BUYER:
             frame["conversations"] = [await self._listing.own_item(who, one, locale) for one in mine]
             frame["waiting"] = []
-            return frame, {conversation_id(who.shop_id, who.id): mine[0].seq if mine else 0}
+            id = conversation_id(who.shop_id, who.id)
+            return frame, {id: mine[0].seq if mine else 0}, {id: mine[0].at_ms if mine else 0}
         items = await self._listing.items(who.shop_id, [*mine, *waiting], locale)
         frame["conversations"], frame["waiting"] = items[: len(mine)], items[len(mine) :]
         if who.role is Role.AGENT:
             frame["missed"] = await self._missed.summary(who, mine)
             frame["reply_overdue_ms"] = round(settings.reply_overdue.total_seconds() * 1000)
             frame["state"] = await self._listing.state(who)
-        return frame, {one.conversation.id: one.seq for one in mine} if who.role is Role.AGENT else {}
+        if who.role is not Role.AGENT:
+            return frame, {}, {}
+        return (
+            frame,
+            {one.conversation.id: one.seq for one in mine},
+            {one.conversation.id: one.at_ms for one in mine},
+        )
 
     async def _remember(self, who: Participant) -> None:
         role: Literal["agent", "buyer"]
@@ -71,4 +81,5 @@ class Reception:
             case _:
                 return
         if await self._directory.name(who.shop_id, role, who.id) != who.name:
-            await self._directory.remember(who.shop_id, role, who.id, who.name)
+            with contextlib.suppress(OutOfMemoryError):  # a name can wait, reading can't
+                await self._directory.remember(who.shop_id, role, who.id, who.name)

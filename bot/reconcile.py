@@ -1,5 +1,5 @@
-"""A slow second look: has every open proposal its timer, and is its order still the one it was made on? Does the desk
-know whose every conversation is?
+"""A slow second look: has every open proposal, and every buyer who waits for a reply, their timer? Is the order still
+the one that the proposal was made on? Does the desk know whose every conversation is?
 
 Law: it repairs what only a lost write can break (a failover that lost timers, a process that died between a commit and
 its second look at the order); nothing else depends on it. Any number of processes may run it, since all it does is
@@ -7,6 +7,7 @@ harmless to repeat.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import re
@@ -20,7 +21,9 @@ from bot.desk.places import Desk
 from bot.flows.deciding import Parts
 from bot.flows.negotiation import Negotiation
 from bot.flows.reminding import next_look
-from bot.flows.timer_ids import expiry_of, retry_of
+from bot.flows.reply_clock import NOTHING_DUE, next_step
+from bot.flows.retention import Retention
+from bot.flows.timer_ids import expiry_of, reply_timer, retry_of
 from bot.proposal_index import ProposalIndex
 from cards.proposal import Proposal, State
 
@@ -28,12 +31,15 @@ log = logging.getLogger(__name__)
 
 _HOLD = re.compile(rb"^chat:\{([^}]+)\}:hold:(.+)$")
 _CHAT = re.compile(rb"^chat:\{([^}]+)\}$")
+_DESK = re.compile(rb"^desk:\{([^}]+)\}:(?:placed|held)$")
+_SPREAD = 5.0
+"""Seconds over which the gateways' looks are spread after the store was away; they all learn of it at once."""
 _SCAN = 500
 """Keys looked at in one step; a pause of as long as the step took follows, so that it takes half a core at most."""
 
 
 class Reconciler:
-    """Looks at start and then about every `settings.reconcile`, at a moment of its own."""
+    """Looks at start, soon after the store was away, and about every `settings.reconcile`, at a moment of its own."""
 
     def __init__(
         self,
@@ -41,13 +47,20 @@ class Reconciler:
         negotiation: Negotiation,
         index: ProposalIndex,
         desk: Desk,
+        retention: Retention,
         primaries: Callable[[], Awaitable[Sequence[Redis]]],
     ) -> None:
         self._parts = parts
         self._negotiation = negotiation
         self._index = index
         self._desk = desk
+        self._retention = retention
         self._primaries = primaries
+        self._hurry = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Look within seconds: what was written last may be lost, timers too."""
+        self._hurry.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -56,35 +69,54 @@ class Reconciler:
             try:
                 repaired = await self.look()
                 if repaired:
-                    log.warning("reconciled %d open proposals whose timers were gone", repaired)
+                    log.warning("reconciled %d timers that were gone", repaired)
             except (RedisError, OSError) as error:
-                log.warning("reconciling broke off, and begins anew later: %s", error)
-            await asyncio.sleep(pause * random.uniform(0.5, 1))
+                log.warning("reconciling broke off, and begins anew soon: %s", error)
+                self._hurry.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.5, 1)):
+                    await self._hurry.wait()
+            if self._hurry.is_set():
+                await asyncio.sleep(_SPREAD * random.uniform(0.1, 1))
+                self._hurry.clear()
 
     async def look(self) -> int:
-        """Look at every open proposal once; how many had lost a timer. Raises RedisError."""
+        """Look at everything that is open once; how many timers were lost. Raises RedisError."""
         repaired = 0
-        async for key in self._keys():
+        async for key in self._keys("chat:*"):
             if hold := _HOLD.match(key):
                 repaired += await self._check(hold[1].decode(), hold[2].decode())
             elif chat := _CHAT.match(key):
-                await self._place(chat[1].decode())
+                repaired += await self._place(chat[1].decode())
+                await self._retention.watch(chat[1].decode())
+        for shop_id in {desk[1].decode() async for key in self._keys("desk:*") if (desk := _DESK.match(key))}:
+            await self._retention.tidy(shop_id)
         return repaired
 
-    async def _place(self, conversation_id: str) -> None:
-        """Of a conversation whose gateway died on the way the desk may not know; also that it was closed."""
-        loaded = await self._parts.load(conversation_id)
-        if loaded.conversation is not None:
-            since = loaded.marks.asked or loaded.now
-            await self._desk.place(loaded.conversation, loaded.conversation_version, since)
+    async def _place(self, conversation_id: str) -> bool:
+        """Of a conversation whose gateway died on the way the desk may not know; also that it was closed.
 
-    async def _keys(self) -> AsyncIterator[bytes]:
+        Whether the timer of a buyer who waits for a reply was lost.
+        """
+        loaded = await self._parts.load(conversation_id)
+        if loaded.conversation is None:
+            return False
+        since = loaded.marks.asked or loaded.now
+        await self._desk.place(loaded.conversation, loaded.conversation_version, since)
+        settings, timers, timer = self._parts.settings, self._parts.timers, reply_timer(conversation_id)
+        step = next_step(loaded.marks, loaded.now, settings.reply_warning, settings.reply_overdue)
+        lost = step != NOTHING_DUE and await timers.due_of(timer) is None
+        if lost:
+            await timers.arm(timer, step.again if step.again and not step.notice else loaded.now)
+        return lost
+
+    async def _keys(self, match: str) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
         for primary in await self._primaries():
             cursor = 0
             while True:
                 began = clock()
-                cursor, keys = await primary.scan(cursor, match="chat:*", count=_SCAN)
+                cursor, keys = await primary.scan(cursor, match=match, count=_SCAN)
                 for key in keys:
                     yield cast(bytes, key)
                 if cursor == 0:

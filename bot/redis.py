@@ -20,6 +20,8 @@ from bot.cluster_link import ClusterLink
 from bot.link import Link
 from bot.redis_url import BadRedisUrl as BadRedisUrl
 from bot.redis_url import RedisUrl, read_redis_url
+from bot.replicated import ReplicatedScripts
+from bot.sentinels import FollowingPool
 from scheduler.script import Scripts
 
 
@@ -46,6 +48,10 @@ class Connector(Protocol):
         """The database number."""
         ...
 
+    def on_restored(self, call: Callable[[], None]) -> None:
+        """Call this when a primary's connection stands again, or its place was taken, unseen by the subscriber's."""
+        ...
+
     def client(self) -> Redis | RedisCluster:
         """A plain client for readers that block; the caller closes it."""
         ...
@@ -66,16 +72,20 @@ class Connector(Protocol):
 class PoolConnector:
     """One primary: standalone, or the one that Sentinels name."""
 
-    def __init__(self, pool: ConnectionPool, sentinel: Sentinel | None = None) -> None:
+    def __init__(self, pool: ConnectionPool, sentinel: Sentinel | None = None, *, replicas: int = 0) -> None:
         self._pool = pool
         self._sentinel = sentinel
         self._primary = Redis(connection_pool=pool)
-        self._link = Link(self._connection)
+        self._link: Link | ReplicatedScripts
+        self._link = ReplicatedScripts(self._connection, replicas) if replicas else Link(self._connection)
 
     @property
-    def scripts(self) -> Link:
-        """The multiplexed connection."""
+    def scripts(self) -> Link | ReplicatedScripts:
+        """The multiplexed connection; where promises wait for replicas there are two."""
         return self._link
+
+    def on_restored(self, call: Callable[[], None]) -> None:
+        """Nothing is unseen: pub/sub is on the one primary, and lost with it."""
 
     @property
     def db(self) -> int:
@@ -104,7 +114,7 @@ class PoolConnector:
         """Close the link, the pool and the Sentinels."""
         await self._link.aclose()
         await self._primary.aclose()
-        await self._pool.disconnect()
+        await self._pool.aclose()
         for sentinel in self._sentinel.sentinels if self._sentinel else ():
             await sentinel.aclose()
 
@@ -112,17 +122,20 @@ class PoolConnector:
 class ClusterConnector:
     """A Redis Cluster."""
 
-    def __init__(self, make: Callable[[], RedisCluster], options: Mapping[str, Any]) -> None:
-        self._make = make
+    def __init__(self, cluster: "SharedCluster", options: Mapping[str, Any], *, replicas: int = 0) -> None:
         self._options = options
-        self._cluster = cluster = make()
-        self._link = ClusterLink(cluster)
+        self._cluster = cluster
+        self._link = ClusterLink(cluster, replicas=replicas)
         self._nodes: dict[str, Redis] = {}
 
     @property
     def scripts(self) -> ClusterLink:
-        """One multiplexed connection for each primary."""
+        """One multiplexed connection for each primary; where promises wait for replicas there are two."""
         return self._link
+
+    def on_restored(self, call: Callable[[], None]) -> None:
+        """Pub/sub is on any one of the primaries: what happened to another is seen by the links."""
+        self._link.on_restored = call
 
     @property
     def db(self) -> int:
@@ -130,20 +143,20 @@ class ClusterConnector:
         return 0
 
     def client(self) -> RedisCluster:
-        """A cluster client of its own, for readers that block."""
-        return self._make()
+        """A client that shares what is known of the topology; what reads it blocks on are connections of their own."""
+        return self._cluster
 
     async def subscriber(self) -> AbstractConnection:
         """A connection to any primary: the cluster bus carries what is published to all."""
-        await self._initialize()
-        node = self._cluster.get_random_primary_node()
+        await self._link.learn()
+        node = self._link.any_primary()
         connection = node.connection_class(**node.connection_kwargs)
         await connection.connect()  # type: ignore[no-untyped-call]
         return connection
 
     async def primaries(self) -> Sequence[Redis]:
         """A client for each primary."""
-        await self._initialize()
+        await self._link.learn()
         primaries = {node.name: node for node in self._cluster.get_primaries()}
         for name in self._nodes.keys() - primaries.keys():
             await self._nodes.pop(name).aclose()
@@ -152,42 +165,71 @@ class ClusterConnector:
                 self._nodes[name] = Redis(host=node.host, port=int(node.port), **self._options)
         return list(self._nodes.values())
 
-    async def _initialize(self) -> None:
-        """Know the topology. Callers expect RedisError, which redis-py's own RedisClusterException is not."""
-        try:
-            await self._cluster.initialize()
-        except RedisClusterException as error:
-            raise Disconnected(str(error)) from error
-
     async def aclose(self) -> None:
         """Close the links, the clients of nodes and the cluster's."""
         await self._link.aclose()
         await asyncio.gather(*[node.aclose() for node in self._nodes.values()])
-        await self._cluster.aclose()
+        await self._cluster.close_all()
 
 
-def connect(url: str) -> PoolConnector | ClusterConnector:
-    """The connector for a URL; nothing is sent yet. Raises BadRedisUrl."""
+class SharedCluster(RedisCluster):
+    """One knowledge of the topology for all who use it. Only RedisError comes out: redis-py's own exception is none."""
+
+    async def initialize(self, *args: Any, **options: Any) -> "SharedCluster":
+        """Learn the topology if it is not known. Raises redis.exceptions.ConnectionError."""
+        try:
+            await super().initialize(*args, **options)
+        except RedisClusterException as error:
+            raise Disconnected(str(error)) from error
+        return self
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """The answer, from whoever has the slot. Raises redis.exceptions.RedisError."""
+        if primary := self.get_default_node():
+            # Where the keys of some commands are redis-py asks a node: always the one that it asked first, dead or not.
+            self.commands_parser.node = primary
+        try:
+            return await super().execute_command(*args, **options)
+        except RedisClusterException as error:
+            raise Disconnected(str(error)) from error
+
+    async def aclose(self) -> None:
+        """Learn anew before the next command. Nothing is closed, since others go on."""
+        self._initialize = True
+
+    async def close_all(self) -> None:
+        """Close it for everybody."""
+        await super().aclose()
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await self.nodes_manager.aclose(nodes)
+
+
+def connect(url: str, replicas: int = 0) -> PoolConnector | ClusterConnector:
+    """The connector for a URL; nothing is sent yet. Raises BadRedisUrl.
+
+    Durable scripts (`Script.durable`) are answered once so many `replicas` have what they wrote.
+    """
     read = read_redis_url(url)
     match read.kind:
         case "server":
-            return _server(read)
+            return _server(read, replicas)
         case "sentinel":
-            return _sentinel(read)
+            return _sentinel(read, replicas)
         case "cluster":
-            return _cluster(read)
+            return _cluster(read, replicas)
 
 
-def _server(url: RedisUrl) -> PoolConnector:
+def _server(url: RedisUrl, replicas: int) -> PoolConnector:
     options = {**_options(), **url.options}
     kind: type[AbstractConnection] = UnixDomainSocketConnection
     if url.hosts:
         ((options["host"], options["port"]),) = url.hosts
         kind = SSLConnection if url.secure else Connection
-    return PoolConnector(BlockingConnectionPool(connection_class=kind, timeout=20, max_connections=50, **options))
+    pool = BlockingConnectionPool(connection_class=kind, timeout=20, max_connections=50, **options)
+    return PoolConnector(pool, replicas=replicas)
 
 
-def _sentinel(url: RedisUrl) -> PoolConnector:
+def _sentinel(url: RedisUrl, replicas: int) -> PoolConnector:
     secure: dict[str, Any] = {"ssl": True} if url.secure else {}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         url.hosts,
@@ -200,14 +242,12 @@ def _sentinel(url: RedisUrl) -> PoolConnector:
         },
         **_options(),
     )
-    primary = sentinel.master_for(url.service, **secure, **url.options)
-    return PoolConnector(primary.connection_pool, sentinel)
+    primary = sentinel.master_for(url.service, connection_pool_class=FollowingPool, **secure, **url.options)
+    return PoolConnector(primary.connection_pool, sentinel, replicas=replicas)
 
 
-def _cluster(url: RedisUrl) -> ClusterConnector:
+def _cluster(url: RedisUrl, replicas: int) -> ClusterConnector:
     options = {**_options(), **url.options, **({"ssl": True} if url.secure else {})}
 
-    def make() -> RedisCluster:
-        return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in url.hosts], **options)
-
-    return ClusterConnector(make, options)
+    cluster = SharedCluster(startup_nodes=[ClusterNode(host, port) for host, port in url.hosts], **options)
+    return ClusterConnector(cluster, options, replicas=replicas)

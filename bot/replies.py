@@ -1,11 +1,12 @@
 """What a command is answered: `ok` with its result, or `error` with members of RFC 9457."""
 
 import logging
-from typing import Any
+import random
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
-from redis.exceptions import RedisError
+from redis.exceptions import ClusterCrossSlotError, OutOfMemoryError, RedisError, ResponseError
 
 from bot.errors import CommandError, problem
 from bot.flows.reading import audience_of
@@ -19,6 +20,9 @@ from cards.errors import Conflict, Refusal
 from cards.texts import Locale
 
 log = logging.getLogger(__name__)
+
+_PASSING: Final = ("BUSY ", "MISCONF ", "NOREPLICAS ")
+"""What a server answers that can't take a write just now; for the rest of such answers redis-py has types."""
 
 
 def ok_frame(command_id: str, answer: Reply | dict[str, Any]) -> bytes:
@@ -45,16 +49,29 @@ def _members(error: Exception, who: Participant, locale: Locale) -> dict[str, An
         case CommandError():
             return problem(error.code, locale, **error.params)
         case Overloaded():
-            return problem("busy", locale, retry_after_ms=200)
-        case RedisError() | OSError():
+            return problem("busy", locale, retry_after_ms=_about(1000))
+        case OutOfMemoryError():
+            log.warning("command failed, Redis has no memory left: %s", error)
+            return problem("store_away", locale, retry_after_ms=_about(3000))
+        case RedisError() | OSError() if _passes(error):
             log.warning("command failed, Redis away: %s", error)
-            return problem("store_away", locale, retry_after_ms=500)
+            return problem("store_away", locale, retry_after_ms=_about(1000))
         case UnknownShop():
             return problem("unknown_shop", locale, shop_id=who.shop_id)
         case OrderSystemAway():
-            return problem("order_system_away", locale, retry_after_ms=2000)
+            return problem("order_system_away", locale, retry_after_ms=_about(2000))
     log.error("a command failed unexpectedly", exc_info=error)
     return problem("internal", locale)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether trying again helps; what redis-py has no type for is a mistake of a script's otherwise (`ERR …`)."""
+    return type(error) not in (ResponseError, ClusterCrossSlotError) or str(error).startswith(_PASSING)
+
+
+def _about(ms: int) -> int:
+    """Those who failed at the same instant shall not come back at the same instant."""
+    return random.randrange(ms // 2, ms * 3 // 2)
 
 
 def http_problem(status: int, code: str, *, locale: Locale = Locale.EN, **params: Any) -> web.Response:

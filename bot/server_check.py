@@ -75,12 +75,17 @@ async def reach(connector: Connector, limit: float) -> Sequence[Redis]:
         await asyncio.sleep(_PAUSE)
 
 
-async def check(primaries: Sequence[Redis]) -> list[Finding]:
-    """What to tell the operator of these servers. Raises UnfitServer; RedisError when one goes away meanwhile."""
+async def check(primaries: Sequence[Redis], replicas: int = 0) -> list[Finding]:
+    """What to tell the operator of these servers, where so many `replicas` are waited for (ASSENT_REPLICAS).
+
+    Raises UnfitServer; RedisError when one goes away meanwhile.
+    """
     servers = await asyncio.gather(*[ask(primary) for primary in primaries])
     for server in servers:
         refuse_unfit(server)
-    findings = list(dict.fromkeys(finding for server in servers for finding in judge(server)))
+    if replicas:
+        await asyncio.gather(*[_check_waiting(primary) for primary in primaries])
+    findings = list(dict.fromkeys(finding for server in servers for finding in judge(server, replicas)))
     if len(servers) > 1:
         findings.insert(0, Finding(logging.INFO, f"{len(servers)} primaries"))
     return findings
@@ -116,14 +121,29 @@ def refuse_unfit(server: Server) -> None:
         )
 
 
-def judge(server: Server) -> list[Finding]:
-    """What this server promises, and what is wanted of it, in a line each."""
+async def _check_waiting(primary: Redis) -> None:
+    """Raises UnfitServer where nobody could be waited for: whatever changes something would be refused for ever."""
+    try:
+        await primary.wait(0, 1)
+    except ResponseError as error:
+        raise UnfitServer(
+            f"ASSENT_REPLICAS is set, but the server does not take WAIT ({error}): allow it, or remove ASSENT_REPLICAS."
+        ) from error
+
+
+def judge(server: Server, replicas: int = 0) -> list[Finding]:
+    """What this server promises where so many replicas are waited for, and what is wanted of it, in a line each."""
     level, promise = _PROMISES.get(server.fsync or "unknown", _PROMISES["unknown"])
     if server.fsync == "off" and server.snapshots:
         promise = "what came after the last snapshot is lost when the server stops (appendonly no)"
-    if server.replicas:
-        promise += "; a failover may lose the answers of its last moments, since replication is asynchronous"
+    if server.replicas and not replicas:
+        promise += (
+            "; a failover may lose the answers of its last moments, since replication is asynchronous "
+            "(ASSENT_REPLICAS=1 loses none)"
+        )
     findings = [Finding(level, f"{server.name}: {promise}.")]
+    if replicas:
+        findings.append(_judge_replicas(server, replicas))
     if server.policy is None:
         findings.append(
             Finding(logging.WARNING, f"{server.name}: its maxmemory-policy can't be checked; it must be noeviction.")
@@ -134,6 +154,24 @@ def judge(server: Server) -> list[Finding]:
     return findings
 
 
+def _judge_replicas(server: Server, wanted: int) -> Finding:
+    promise = f"an answer is acknowledged when {_have(wanted)} it, and survives a failover to one of them"
+    if server.replicas is None:
+        return Finding(logging.WARNING, f"{server.name}: {promise}; how many are connected can't be checked.")
+    if server.replicas < wanted:
+        return Finding(
+            logging.WARNING,
+            f"{server.name}: {promise} (ASSENT_REPLICAS={wanted}), but {server.replicas} are connected: until there "
+            "are enough, whatever changes something is refused as `store_away`, to be tried again.",
+        )
+    alone = "; when one of them is away nothing is acknowledged, so have one more" if server.replicas == wanted else ""
+    return Finding(logging.INFO, f"{server.name}: {promise} ({server.replicas} connected{alone}).")
+
+
+def _have(count: int) -> str:
+    return "1 replica has" if count == 1 else f"{count} replicas have"
+
+
 _PROMISES = {
     "always": (
         logging.INFO,
@@ -141,7 +179,8 @@ _PROMISES = {
     ),
     "everysec": (
         logging.INFO,
-        "a power cut may lose up to one second of acknowledged answers (appendfsync everysec; `always` loses none)",
+        "a power cut may lose one second of acknowledged answers, two on a slow disk, when a crash may too "
+        "(appendfsync everysec; `always` loses none)",
     ),
     "no": (
         logging.WARNING,

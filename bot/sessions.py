@@ -74,7 +74,12 @@ class Session:
         self.locale = locale
         self.asked: Mapping[str, int] = {}
         """The cursors of its hello."""
+        self.asked_at_ms: Mapping[str, int] = {}
+        """When their entries were, as far as its hello says so."""
         self.cursors: dict[str, int] = {}
+        self.at_ms: dict[str, int] = {}
+        """When the entry at each cursor was, 0 where it is not known: one of another instant is of another log, whose
+        end was lost in a failover."""
         self.targets: dict[str, int] = {}
         """How far a conversation that is behind must be caught up; live entries of it wait in the log meanwhile."""
         self.ready = False
@@ -90,11 +95,12 @@ class Session:
         self._limit = settings.buffer_bytes
         self._queue: deque[bytes] = deque()
         self._queued = 0
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._writing: asyncio.Task[None] | None = None
+        """Sends what is queued. Most sessions are idle: then there is no such task, and nothing that it would hold."""
         self._ended = False
         self.closing: asyncio.Task[None] | None = None
+        self.expiring: asyncio.TimerHandle | None = None
+        """The next look at whether its token has expired."""
         self.missed = False
         """Whether the process was deaf for a while before this session was ready."""
 
@@ -119,47 +125,59 @@ class Session:
             return
         self._queue.append(frame)
         self._queued += len(frame)
-        self._idle.clear()
-        self._wake.set()
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="session-write")
 
     async def room(self) -> None:
         """Wait, for some seconds at most, until there is room for much: so a long catch-up closes no honest reader."""
         if self._queued > self._limit // 2:
             await self.flushed(_ROOM_WITHIN)
 
+    def continues(self, conversation_id: str, at_ms: int) -> bool:
+        """Whether an entry of that instant may be the one that the cursor is at."""
+        return at_ms == 0 or self.at_ms.get(conversation_id, 0) in (0, at_ms)
+
+    def lacks(self, conversation_id: str, seq: int, at_ms: int) -> bool:
+        """Whether an entry that is not after the cursor is another one than was sent: what comes late is no newer."""
+        known = self.at_ms.get(conversation_id, 0)
+        return known != 0 and (at_ms != known if seq == self.cursors.get(conversation_id) else at_ms > known)
+
     def send_entry(self, conversation_id: str, seq: int, frame: bytes) -> None:
         """Queue an entry, the next of its conversation."""
         self.cursors[conversation_id] = seq
         self.send(frame)
 
-    async def write(self) -> None:
-        """Send what is queued, until cancelled or the socket is gone."""
+    async def _write(self) -> None:
+        """Send what is queued, in order, or nothing any more once the socket is gone."""
         try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._queue:
-                    frame = self._queue.popleft()
-                    await self._ws.send_frame(frame, WSMsgType.TEXT)
-                    self._queued -= len(frame)
-                self._idle.set()
+            while self._queue:
+                frame = self._queue.popleft()
+                await self._ws.send_frame(frame, WSMsgType.TEXT)
+                self._queued -= len(frame)
         except (ClientConnectionResetError, ConnectionError):
-            pass
-        finally:
             self._ended = True
             self._forget_queue()
+        finally:
+            self._writing = None
 
     async def flushed(self, limit: float) -> None:
         """Wait until everything queued was sent, `limit` seconds at most."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit):
-                await self._idle.wait()
+        if self._writing is not None:
+            await asyncio.wait([self._writing], timeout=limit)
+
+    async def end(self) -> None:
+        """The socket is gone: no timer, and nothing is sent any more when this returns."""
+        self._ended = True
+        self._forget_queue()
+        if self.expiring is not None:
+            self.expiring.cancel()
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait([self._writing])
 
     def _forget_queue(self) -> None:
-        """Whoever waits for room or for the end of the queue need not wait any longer."""
         self._queue.clear()
         self._queued = 0
-        self._idle.set()
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the socket, without waiting for a reader that does not read."""

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     """redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (and rediss+…)."""
     secret: Annotated[str, Field(min_length=32, repr=False)]
     """Signs the tokens (HS256): 32 characters or more, the same for every gateway."""
+    replicas: Annotated[int, Field(ge=0, le=10)] = 0
+    """An `ok` means that so many replicas have it too, and so survives a failover to one of them; while fewer are
+    connected, whatever changes something is answered `store_away`. Have one more than that."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, lt=65536)] = 8080
     allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_read_list)] = ()
@@ -105,10 +108,16 @@ class Settings(BaseSettings):
     command_burst: Annotated[int, Field(ge=1)] = 60
     commands_under_way: Annotated[int, Field(ge=1)] = 64
     """Commands of one session that may wait for their reply at once; above it they are refused with `busy`."""
+    commands_at_once: Annotated[int, Field(ge=1)] = 2000
+    """The same for all sessions of this gateway together: what bounds its memory, and how long those that are taken
+    wait, when Redis or the order system is slower than the load."""
     resume_entries: Annotated[int, Field(ge=1)] = 1000
     """A cursor further behind than this gets `reset` and a fresh page instead of every entry."""
     keep_replies: Annotated[int, Field(ge=1)] = 200
     keep_entries: Annotated[int, Field(ge=100)] = 10_000
+    keep: Seconds = timedelta(days=180)
+    """A conversation idle for so long is removed, and a proposal settled so long ago with what was kept of it; never
+    one that is open. Under nine days supervisors' numbers of a week lack some."""
 
 
 class BadSettings(ValueError):

@@ -19,10 +19,11 @@ from cards.proposal import FINAL, Proposal
 from scheduler.script import Script, Scripts
 
 _LOAD = Script.beside(__file__, "load")
-_COMMIT = Script.beside(__file__, "commit")
+_COMMIT = Script.beside(__file__, "commit", durable=True)
+_REWRITE = Script.beside(__file__, "rewrite", durable=True)
 _READ_LOG = Script.beside(__file__, "read_log")
 _OVERVIEW = Script.beside(__file__, "overview")
-_READ_MARK = Script.beside(__file__, "read_mark")
+_READ_MARK = Script.beside(__file__, "read_mark", durable=True)
 _FIELDS = Script.beside(__file__, "fields")
 _READ_SINCE = Script.beside(__file__, "read_since")
 _PUBLISH = Script.beside(__file__, "publish")
@@ -106,13 +107,15 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """A stretch of a log in rising order; `first_seq` is the oldest entry kept, `last_seq` the newest."""
+    """A stretch of a log in rising order; `first_seq` is the oldest entry kept, `last_seq` the newest, of `last_at_ms`
+    (0: not known)."""
 
     now: datetime
     conversation: Conversation | None
     marks: Marks
     first_seq: int
     last_seq: int
+    last_at_ms: int
     entries: tuple["LoggedEntry", ...] = field(default=())
 
 
@@ -127,13 +130,17 @@ class LoggedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """How a conversation stands: its document (of that version), marks, the log's last seq, and its last line."""
+    """How a conversation stands: its document (of that version), marks, the log's last seq, and its last line.
+
+    `at_ms` is that of the log's last entry, 0 where it is not known.
+    """
 
     conversation: Conversation
     version: int
     seq: int
     marks: Marks
     line: LoggedEntry | None
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +178,8 @@ class Store:
     ) -> Loaded:
         """The conversation, the open proposals of `orders`, then those of the ids in `proposals`.
 
-        Raises CommandError `id_reused` when the command's id was used for something else.
+        Raises CommandError `id_reused` when the command's id was used for something else, and Stale when its reply
+        was lost in a failover meanwhile.
         """
         chat = _chat(conversation_id)
         keys = [f"{chat}:hold:{order}" for order in orders] + [f"{chat}:proposal:{id}" for id in proposals]
@@ -181,6 +189,9 @@ class Store:
             [command.id if command else "", len(orders), f"{chat}:proposal:"],
         )
         now_ms, (version, body, seq, asked, warned, overdue, cards), known, *documents = reading
+        reply = _known_reply(command, known) if command and known else None
+        if command and reply and await self._scripts.run(_REWRITE, [f"{chat}:replies"], [command.id]) != known:
+            raise Stale
         return Loaded(
             now=from_ms(now_ms),
             conversation=read_conversation(body) if body else None,
@@ -188,9 +199,14 @@ class Store:
             seq=int(seq or 0),
             marks=Marks(from_ms(int(asked)) if asked else None, warned is not None, overdue is not None),
             open_cards=int(cards or 0),
-            reply=_known_reply(command, known) if command and known else None,
+            reply=reply,
             proposals=tuple(Proposal.model_validate_json(body) if body else None for _, _, body in documents),
         )
+
+    async def confirm(self, conversation_id: str, version: int) -> None:
+        """Nothing is to be decided: the conversation, of that version, is as it should be. Raises Stale."""
+        if int(await self._scripts.run(_REWRITE, [_chat(conversation_id)], ["v"]) or 0) != version:
+            raise Stale
 
     async def overviews(self, conversation_ids: Sequence[str]) -> list[Overview | None]:
         """How these conversations stand, in their order; a few hundred at a time, so that nobody waits for all."""
@@ -209,6 +225,7 @@ class Store:
             conversation=read_conversation(body),
             version=int(fields[b"v"]),
             seq=int(fields.get(b"seq", 0)),
+            at_ms=int(fields.get(b"at", 0)),
             marks=read_marks(fields),
             line=_logged(*line) if line else None,
         )
@@ -258,7 +275,7 @@ class Store:
 
     def _arguments(self, commit: Commit) -> tuple[list[str], list[str | bytes | int]]:
         chat = _chat(commit.conversation_id)
-        keys = [chat, f"{chat}:log", f"{chat}:replies"]
+        keys = [chat, f"{chat}:log", f"{chat}:replies", f"{chat}:settled"]
         seen, body = commit.conversation_version, commit.conversation
         documents: list[str | bytes | int] = [1, seen, seen + 1 if body else 0, body.model_dump_json() if body else ""]
         holds: list[str | bytes | int] = []
@@ -285,6 +302,7 @@ class Store:
             *((command.id, command.digest, commit.reply) if command else ("", "", "")),
             self._keep_replies,
             self._keep_entries,
+            changed.id if changed and changed.state in FINAL else "",
             len(documents) // 4,
             *documents,
             len(holds) // 3,
@@ -318,12 +336,14 @@ class Store:
             marks=read_marks(fields),
             first_seq=first,
             last_seq=int(fields.get(b"seq", 0)),
+            last_at_ms=int(fields.get(b"at", 0)),
             entries=tuple(_logged(*entry) for entry in entries),
         )
 
     async def add_late(self, proposal: Proposal, intent: Mapping[str, str]) -> None:
         """Keep in the record that somebody wanted something of a proposal that was settled already (R11)."""
-        await self._scripts.run(_ADD_LATE, [_late(proposal)], [part for pair in intent.items() for part in pair])
+        keys = [_late(proposal), f"{_chat(proposal.conversation_id)}:proposal:{proposal.id}"]
+        await self._scripts.run(_ADD_LATE, keys, [part for pair in intent.items() for part in pair])
 
     async def late(self, proposal: Proposal) -> Sequence[Mapping[str, str]]:
         """The last late intents, oldest first, each with the server's `at_ms`."""

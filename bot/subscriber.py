@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _PUBLISH = Script.beside(__file__, "publish")
 _HEARTBEAT = 2.0
-"""Seconds between two messages to oneself; two that were not heard make a subscriber deaf."""
+"""Seconds between two messages to oneself, and pings; two that brought nothing make a subscriber deaf."""
 _PATIENCE = 10.0
 """Seconds for a connection to stand; a server that hangs takes connections and answers no greeting."""
 _BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -46,9 +46,10 @@ class Subscriber:
         self._unconfirmed: Counter[str] = Counter()
         """SUBSCRIBEs on this connection that the server has not confirmed: only the last one speaks of now."""
         self._connection: AbstractConnection | None = None
-        self._out: list[tuple[str, str]] = []
+        self._out: list[tuple[str, ...]] = []
         self._flushing = asyncio.Event()
         self._heard = 0
+        self._answered = 0
         self._lost = False
 
     async def subscribe(self, channel: str) -> None:
@@ -134,14 +135,17 @@ class Subscriber:
     async def _read(self, connection: AbstractConnection) -> None:
         own = self._own.encode()
         while True:
-            kind, channel, payload = await connection.read_response(disable_decoding=True, disconnect_on_error=False)
+            kind, channel, *more = await connection.read_response(disable_decoding=True, disconnect_on_error=False)
             if kind == b"message":
+                (payload,) = more
                 if channel == own:
                     self._heard += 1
                 else:
                     self._tell(channel.decode(), payload)
             elif kind == b"subscribe":
                 self._confirm(channel.decode())
+            elif kind == b"pong":
+                self._answered += 1
 
     def _tell(self, channel: str, payload: bytes) -> None:
         """A message that the listener chokes on must not end the listening: a dead reader is a deaf process."""
@@ -158,14 +162,25 @@ class Subscriber:
                 confirmed.set()
 
     async def _beat(self) -> None:
-        """Say something to oneself; raise once two in a row were not heard, though Redis took them."""
-        missed = 0
+        """Say something to oneself, and ping; raise once two in a row of either brought nothing.
+
+        What is said goes over another connection, perhaps to another node. A node that hangs closes no connection, so
+        it may neither take what is said nor tell anything: that it does not answer is all there is to see.
+        """
+        clock = asyncio.get_running_loop().time
+        missed = unanswered = 0
         while True:
-            heard = self._heard
-            with contextlib.suppress(RedisError, OSError):
-                await self._scripts.run(_PUBLISH, [], [self._own, "am I heard?"])
+            heard, answered, until = self._heard, self._answered, clock() + _HEARTBEAT
+            self._out.append(("PING",))
+            self._flushing.set()
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._scripts.run(_PUBLISH, [], [self._own, "am I heard?"])
                 missed += 1
-            await asyncio.sleep(_HEARTBEAT)
+            await asyncio.sleep(max(0, until - clock()))
             missed = 0 if self._heard > heard else missed
+            unanswered = 0 if self._answered > answered else unanswered + 1
             if missed >= 2:
                 raise RedisError("deaf: two messages to ourselves did not arrive")
+            if unanswered >= 2:
+                raise RedisError("silent: two pings were not answered")

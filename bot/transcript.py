@@ -1,12 +1,13 @@
 """What one participant has been told so far: pure, frame in, new entries out.
 
-Law: `logs` holds every entry of every conversation from the first one seen, once and in order. Anything else that a
-gateway sends is a violation of its promise, and is kept as one. `items` is the list of conversations as it is now.
+Law: `logs` holds every entry of every conversation from the first one seen, once and in order; what a failover lost of
+a log goes from here too, when the gateway says how the log is now. Anything else that a gateway sends is a violation of
+its promise, and is kept as one. `conversations` is the list as it is now.
 """
 
 from typing import Any
 
-from bot.list_item import after_entry, after_read, new_item
+from bot.list_item import after_entry, after_read, line_of, new_item
 
 Frame = dict[str, Any]
 Entry = dict[str, Any]
@@ -32,6 +33,12 @@ class Transcript:
         self.violations: list[str] = []
         self._reads: dict[str, dict[str, Frame]] = {}
         """Of each conversation how far each side has read, as last told: it may have been told before the entries."""
+
+    @property
+    def at_ms(self) -> dict[str, int]:
+        """When the entry at each cursor was, where it is here: what tells another log from the one that is known."""
+        last = {id: log[-1] for id, log in self.logs.items() if log}
+        return {id: entry["at_ms"] for id, entry in last.items() if entry["seq"] == self.cursors.get(id)}
 
     def cards(self, conversation_id: str) -> dict[str, Frame]:
         """The cards of a conversation as they are now, by proposal id."""
@@ -78,18 +85,26 @@ class Transcript:
         return conversation_id, entry
 
     def _page(self, page: Frame) -> list[tuple[str, Entry]]:
-        """A fresh page instead of what is missing: what it repeats is dropped; where it skips, the log begins anew."""
+        """A fresh page instead of what is missing. What it repeats is dropped; what is here and not in the log any more
+        goes; where nothing says that what is here leads up to it, the log begins anew.
+        """
         id, entries = page["conversation_id"], page["entries"]
-        cursor = self.cursors.pop(id, 0)
-        if page["last_seq"] < cursor:
+        cursor, known = self.cursors.pop(id, 0), self.conversations.get(id, {})
+        here = {entry["seq"]: entry["at_ms"] for entry in self.logs.get(id, ())}
+        cut = page["last_seq"] < cursor or any(here.get(one["seq"], one["at_ms"]) != one["at_ms"] for one in entries)
+        if here:
+            # A log is only ever cut at its end: before an entry that both have, they have the same.
+            common = max((one["seq"] for one in entries if here.get(one["seq"]) == one["at_ms"]), default=0)
+            self.logs[id] = [entry for entry in self.logs[id] if entry["seq"] <= common]
+        else:
+            common = 0 if cut or (entries and entries[0]["seq"] > cursor + 1) else cursor
+        if cut:
             self.conversations.pop(id, None)
             self._reads.pop(id, None)
-        if page["last_seq"] < cursor or (entries and entries[0]["seq"] > cursor + 1):
-            self.logs[id], cursor = [], 0
-        new = [self._entry(id, entry) for entry in entries if entry["seq"] > cursor]
+        new = [self._entry(id, entry) for entry in entries if entry["seq"] > common]
         self.cursors[id] = page["last_seq"]
-        known = self.conversations.get(id, {})
-        self._told({**{name: known.get(name) for name in ("line", "online")}, **page["conversation"]})
+        line = next(filter(None, map(line_of, reversed(entries))), None if cut else known.get("line"))
+        self._told({"line": line, "online": known.get("online"), **page["conversation"]})
         return new
 
     @property

@@ -10,16 +10,28 @@ from redis.exceptions import NoScriptError
 
 
 class Script:
-    """A Lua script and its SHA-1, by which servers know it."""
+    """A Lua script and its SHA-1, by which servers know it.
 
-    def __init__(self, text: str) -> None:
+    `durable`: its reply promises something to whoever acts on it, so where replicas are asked for the reply is given
+    once they have what was written. Such a script writes whenever its reply is a promise, also when it finds everything
+    as it should be: a server waits for the writes of this connection only.
+
+    Durable is what a command's `ok` speaks of (a commit, a reply given again, a read mark, a quick reply, what an agent
+    chose to be), what another slot's decision relies on (a timer armed before its commit; a change of an order, whose
+    result is committed next), and the move of an order. Not durable is what only reads; what is done again when it was
+    lost (a claim, `done`, `disarm`, an acknowledged event); and what is derived, and repaired from the documents or by
+    the next lease (the desk's places, presence, the index of proposals, people's names, an import).
+    """
+
+    def __init__(self, text: str, *, durable: bool = False) -> None:
         self.text = text
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self.durable = durable
 
     @classmethod
-    def beside(cls, module_file: str, name: str) -> "Script":
+    def beside(cls, module_file: str, name: str, *, durable: bool = False) -> "Script":
         """The script `<name>.lua` in the folder of the module whose `__file__` is given."""
-        return cls((Path(module_file).parent / f"{name}.lua").read_text(encoding="utf-8"))
+        return cls((Path(module_file).parent / f"{name}.lua").read_text(encoding="utf-8"), durable=durable)
 
 
 class Scripts(Protocol):

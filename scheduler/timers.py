@@ -62,8 +62,9 @@ class Timers:
         self.buckets = buckets
         self.lease = lease
         self._scripts = scripts
-        self._arm, self._disarm, self._claim_due, self._done, self._due_of = (
-            Script.beside(__file__, name) for name in ("arm", "disarm", "claim_due", "done", "due_of")
+        self._arm = Script.beside(__file__, "arm", durable=True)
+        self._disarm, self._claim_due, self._done, self._due_of = (
+            Script.beside(__file__, name) for name in ("disarm", "claim_due", "done", "due_of")
         )
 
     def bucket_of(self, timer_id: str) -> int:

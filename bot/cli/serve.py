@@ -51,12 +51,12 @@ def serve_command(
     """
     log_to_stderr(log_level)
     settings = read_settings(host=host, port=port)
-    run(_serve(settings, connect(settings.redis_url), wait, as_json=as_json))
+    run(_serve(settings, connect(settings.redis_url, settings.replicas), wait, as_json=as_json))
 
 
 async def _serve(settings: Settings, connector: Connector, wait: float, *, as_json: bool) -> None:
     try:
-        await report_server(connector, wait)
+        await report_server(connector, wait, settings.replicas)
     except BaseException:
         await connector.aclose()
         raise
@@ -70,10 +70,13 @@ async def _serve(settings: Settings, connector: Connector, wait: float, *, as_js
         await told_to_stop()
 
 
-async def report_server(connector: Connector, wait: float) -> None:
-    """Reach the servers, and log what they promise. Raises ServerAway, UnfitServer."""
+async def report_server(connector: Connector, wait: float, replicas: int = 0) -> None:
+    """Reach the servers, and log what they promise where so many `replicas` are waited for.
+
+    Raises ServerAway, UnfitServer.
+    """
     try:
-        findings = await check(await reach(connector, wait))
+        findings = await check(await reach(connector, wait), replicas)
     except RedisError as error:
         raise ServerAway(f"The server went away while it was asked what it promises: {error}") from error
     for finding in findings:

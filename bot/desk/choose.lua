@@ -8,8 +8,9 @@
 --
 -- Returns  nothing
 
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])  -- also what it is already: who waits for replicas waits for a write
+if before ~= ARGV[2] then
   local time = redis.call('TIME')
   local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
   redis.call('PUBLISH', ARGV[3], '- 0 ' .. now .. ' ' .. ARGV[4])

@@ -4,6 +4,7 @@ Law: an index is written before the commit that needs it, so it may name too man
 the commit the conversation is put in its place, and of two such calls the later document wins.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,8 +12,9 @@ from bot.conversation import Conversation
 from cards.model import from_ms, to_ms
 from scheduler.script import Script, Scripts
 
-_HAND_OUT, _TAKE, _PLACE, _RELEASE, _MEMBERS, _PAST_OF = (
-    Script.beside(__file__, name) for name in ("hand_out", "take", "place", "release", "members", "past")
+_HAND_OUT, _TAKE, _PLACE, _RELEASE, _MEMBERS, _PAST_OF, _FORGET, _KNOWN = (
+    Script.beside(__file__, name)
+    for name in ("hand_out", "take", "place", "release", "members", "past", "forget", "known")
 )
 
 _PAST = 200
@@ -81,6 +83,25 @@ class Desk:
             [waiting_key(conversation.shop_id)],
             [conversation.id, version, whose, conversation.agent_id or "", to_ms(since), _PAST, former or ""],
         )
+
+    async def forget(self, shop_id: str, conversation_id: str, version: int) -> bool:
+        """It is removed, or about to be, with its document of that version.
+
+        False: nothing is forgotten, since there is a newer version, or will be.
+        """
+        return bool(await self._scripts.run(_FORGET, [waiting_key(shop_id)], [conversation_id, version]))
+
+    async def known(self, shop_id: str) -> AsyncIterator[tuple[str, int]]:
+        """The conversations that the desk has taken note of, with the version of its document; 0: not read yet."""
+        for name in ("placed", "held"):
+            at: bytes | str = "0"
+            while True:
+                at, flat = await self._scripts.run(_KNOWN, [f"desk:{{{shop_id}}}:{name}"], [at])
+                for id, value in zip(flat[::2], flat[1::2], strict=True):
+                    version = value.split(b" ")[0]
+                    yield id.decode(), int(version) if version.isdigit() else 0
+                if at == b"0":
+                    break
 
     async def inbox(self, shop_id: str, agent_id: str) -> list[str]:
         """The conversations that may be this agent's: check each against its document, and `drop` the others."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import orjson
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from bot.participant import Participant, Role, desk_channel
 from cards.model import from_ms
@@ -23,9 +23,8 @@ from scheduler.script import Script, Scripts
 
 log = logging.getLogger(__name__)
 
-_VOUCH, _AGENTS, _CHOOSE, _PRESENT, _GONE = (
-    Script.beside(__file__, name) for name in ("vouch", "agents", "choose", "present", "gone")
-)
+_VOUCH, _AGENTS, _PRESENT, _GONE = (Script.beside(__file__, name) for name in ("vouch", "agents", "present", "gone"))
+_CHOOSE = Script.beside(__file__, "choose", durable=True)
 
 _LINGER = 2.0
 """Seconds that somebody who left still counts as here: a reloaded page is no coming and going."""
@@ -92,13 +91,17 @@ class Presence:
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def arrive(self, who: Participant) -> None:
-        """A session began. Raises RedisError: then it did not."""
+        """A session began. Raises RedisError: then it did not. While Redis has no memory left they are here all the
+        same, to read; whoever looks sees it from the first renewal that finds room.
+        """
         person = _person(who.role, who.id)
         here = self._here[who.shop_id]
         here[person] += 1
         if here[person] == 1:
             try:
                 await self._vouch(who.shop_id, [person])
+            except OutOfMemoryError as error:
+                log.warning("presence of %s not told: %s", person, error)
             except BaseException:
                 self._forget(who.shop_id, person)
                 raise

@@ -17,6 +17,7 @@ from bot.entry import Author, Entry, render_conversation
 from bot.errors import CommandError
 from bot.flows.deciding import Parts, decide
 from bot.flows.reply_clock import ReplyClock
+from bot.flows.timer_ids import keep_timer
 from bot.frames import Close, Open, Status, Transfer
 from bot.marks import ANSWERED, ASKED_ANEW, NO_OPEN_CARDS, Mark
 from bot.participant import Participant, Role, desk_channel, live_channel
@@ -58,6 +59,7 @@ class Assignment:
                 id=id, shop_id=who.shop_id, buyer_id=command.buyer_id, buyer_name=name, opened=loaded.now
             )
         elif conversation.agent_id == who.id:
+            await self._parts.store.confirm(id, loaded.conversation_version)
             return Reply(_reply(conversation), loaded.seq)
         elif conversation.agent_id is not None:
             raise CommandError("conversation_taken", agent_name=conversation.agent_name or conversation.agent_id)
@@ -179,6 +181,8 @@ class Assignment:
 
     async def _place(self, conversation: Conversation, version: int, loaded: Loaded) -> None:
         before = loaded.conversation.agent_id if loaded.conversation else None
+        if loaded.conversation is None:
+            await self._parts.timers.arm(keep_timer(conversation.id), loaded.now + self._parts.settings.keep)
         await self._desk.place(conversation, version, loaded.marks.asked or loaded.now, before)
         waits = conversation.open and conversation.agent_id is None
         if waits or before not in (None, conversation.agent_id):

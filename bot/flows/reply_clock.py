@@ -23,10 +23,13 @@ class Step(NamedTuple):
     again: datetime | None
 
 
+NOTHING_DUE = Step(None, None)
+
+
 def next_step(marks: Marks, now: datetime, warning: timedelta, overdue: timedelta) -> Step:
     """What is due by these marks, `warning` and `overdue` after the buyer's first message without a reply."""
     if marks.asked is None or marks.overdue:
-        return Step(None, None)
+        return NOTHING_DUE
     if now >= marks.asked + overdue:
         return Step("reply_overdue", None)
     if now < marks.asked + min(warning, overdue):

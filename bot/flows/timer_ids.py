@@ -1,16 +1,16 @@
 """The timers, by id: of a proposal one for its deadline, one for asking the order system again; of a conversation one
-for the buyer who waits for a reply.
+for the buyer who waits for a reply, and one for the removal of what is old.
 """
 
 from typing import Literal, NamedTuple, cast
 
 from cards.proposal import Proposal
 
-Kind = Literal["expire", "apply", "reply"]
+Kind = Literal["expire", "apply", "reply", "keep"]
 
 
 class TimerId(NamedTuple):
-    """What a timer's id says; `proposal_id` is empty for `reply`."""
+    """What a timer's id says; `proposal_id` is empty for `reply` and `keep`."""
 
     kind: Kind
     conversation_id: str
@@ -30,6 +30,11 @@ def retry_of(proposal: Proposal) -> str:
 def reply_timer(conversation_id: str) -> str:
     """The timer of the buyer's first message without a reply."""
     return f"reply:{conversation_id}:"
+
+
+def keep_timer(conversation_id: str) -> str:
+    """The timer that removes what of a conversation is old."""
+    return f"keep:{conversation_id}:"
 
 
 def read_timer_id(timer_id: str) -> TimerId:

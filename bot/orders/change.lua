@@ -13,6 +13,7 @@
 local first = 'first:' .. ARGV[1]
 local known = redis.call('HMGET', KEYS[1], first, 'body')
 if known[1] then
+  redis.call('HSET', KEYS[1], first, known[1])  -- once more: who waits for replicas waits for what this connection wrote
   return known[1]
 end
 

@@ -20,8 +20,9 @@ from scheduler.script import Script, Scripts
 READ = Script.beside(__file__, "read")
 LIST = Script.beside(__file__, "list")
 PRODUCT = Script.beside(__file__, "product")
-CHANGE = Script.beside(__file__, "change")
-MOVE = Script.beside(__file__, "move")
+CHANGE = Script.beside(__file__, "change", durable=True)
+MOVE = Script.beside(__file__, "move", durable=True)
+FORGET = Script.beside(__file__, "forget")
 
 ORDERS_LISTED = 100
 """How many of a buyer's orders are listed, the newest."""
@@ -112,6 +113,11 @@ class Shop:
             *(shop_key(shop_id, part) for part in ("skus", "events", "index")),
         ]
         return ChangeResult.model_validate_json(await self._run(CHANGE, keys, [change_id, int(paid), *wishes]))
+
+    async def forget(self, shop_id: str, changes: Sequence[tuple[str, str]]) -> None:
+        """Forget the results of changes (order id, change id) that nobody will ask for again."""
+        keys = [shop_key(shop_id, "index"), *(shop_key(shop_id, "order", order_id) for order_id, _ in changes)]
+        await self._run(FORGET, keys, [change_id for _, change_id in changes])
 
     async def move(self, shop_id: str, order_id: str, what: Move) -> Order:
         """Let something happen to an order, as a real shop's buyers and warehouse would, and tell the event.

@@ -97,8 +97,15 @@ export class ChatClient extends EventTarget {
     clearTimeout(this.#retry);
     const ws = (this.#ws = new WebSocket(this.url));
     ws.onopen = async () => {
-      const cursors = Object.fromEntries([...this.#cursors].filter(([id]) => this.#logs.has(id)));
-      const hello = { type: "hello", token: await this.token(), protocol: 1, cursors, locale: this.locale };
+      const known = [...this.#cursors].filter(([id]) => this.#logs.has(id));
+      const cursors = Object.fromEntries(known);
+      /** @type {Record<string, number>} the instants of the entries that the cursors are at */
+      const at_ms = {};
+      for (const [id, cursor] of known) {
+        const last = this.#logs.get(id)?.entries.at(-1);
+        if (last?.seq === cursor) at_ms[id] = last.at_ms;
+      }
+      const hello = { type: "hello", token: await this.token(), protocol: 1, cursors, at_ms, locale: this.locale };
       if (ws.readyState === WebSocket.OPEN) ws.send(JSON.stringify(hello));
     };
     ws.onmessage = (event) => ws === this.#ws && this.#take(JSON.parse(event.data));
@@ -162,8 +169,7 @@ export class ChatClient extends EventTarget {
       case "entry":
         return this.#entry(frame.conversation_id, /** @type {any} */ (frame));
       case "reset":
-        this.#logs.delete(frame.conversation_id);
-        return this.#newest(frame.conversation_id, frame);
+        return this.#reset(frame.conversation_id, frame);
       case "conversation":
         return this.#item(frame);
       case "read":
@@ -225,6 +231,16 @@ export class ChatClient extends EventTarget {
       if (known) this.#logs.set(id, known);
       throw error;
     }
+  }
+
+  /** The log as it is; where it has another entry than was shown, its end was lost in a failover, and what is there
+   * instead is new. @param {string} id @param {Frame} page */
+  #reset(id, page) {
+    const shown = new Map(this.#logs.get(id)?.entries.map(({ seq, at_ms }) => [seq, at_ms]));
+    const other = page.entries.find((/** @type {Entry} */ { seq, at_ms }) => (shown.get(seq) ?? at_ms) !== at_ms);
+    if (other) this.#cursors.set(id, other.seq - 1);
+    this.#logs.delete(id);
+    this.#newest(id, page);
   }
 
   /** A page of the newest entries is the log from now on, but for what came after it. @param {string} id @param {Frame} page */

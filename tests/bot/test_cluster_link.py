@@ -1,6 +1,7 @@
 """Scripts on a real cluster: each at its slot's owner, wherever that goes meanwhile."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -262,3 +263,39 @@ async def test_a_cluster_that_hangs_is_given_up(
                 os.kill(pid, signal.SIGCONT)
         async with asyncio.timeout(10):
             assert await link.run(PUT, ["a"], ["x"]) == b"x"
+
+
+async def test_a_primary_that_was_lost_and_stands_again_is_told_of(
+    link: ClusterLink, valkey_cluster: EmbeddedCluster
+) -> None:
+    """It may have lost what it had last, and who listens at another node has heard of nothing.
+
+    Seen to fail without `on_restored` given to the links, and told when first connected.
+    """
+    restored: list[None] = []
+    link.on_restored = lambda: restored.append(None)
+    for key in "abcdef":
+        await link.run(PUT, [key], ["1"])
+    assert restored == []
+    async with Redis.from_url(valkey_cluster.nodes[0].url) as node:
+        await node.client_kill_filter(_type="normal", skipme=True)
+    async with asyncio.timeout(10):
+        while not restored:
+            for key in "abcdef":
+                with contextlib.suppress(RedisError):
+                    await link.run(PUT, [key], ["1"])
+    assert restored == [None]
+
+
+async def test_a_primary_in_the_place_of_another_is_told_of(link: ClusterLink) -> None:
+    """Seen to fail with the topology only learned."""
+    restored: list[None] = []
+    link.on_restored = lambda: restored.append(None)
+    await link.run(PUT, ["a"], ["1"])
+    await link._refresh()
+    assert restored == []
+    link._primaries = {*list(link._primaries)[1:], "127.0.0.1:1"}
+    await link._refresh()
+    assert restored == [None]
+    await link._refresh()
+    assert restored == [None]

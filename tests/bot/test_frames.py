@@ -142,7 +142,18 @@ def test_a_hello_is_read() -> None:
     hello = read_hello(
         json.dumps({"type": "hello", "token": "t", "protocol": PROTOCOL, "cursors": {"a.b": 7}, "locale": "en"})
     )
-    assert (hello.cursors, hello.locale) == ({"a.b": 7}, Locale.EN)
+    assert (hello.cursors, hello.at_ms, hello.locale) == ({"a.b": 7}, {}, Locale.EN)
+    at = {"cursors": {"a.b": 7}, "at_ms": {"a.b": 1_900_000_000_000}}
+    hello = read_hello(json.dumps({"type": "hello", "token": "t", "protocol": PROTOCOL, **at}))
+    assert (hello.cursors, hello.at_ms) == ({"a.b": 7}, {"a.b": 1_900_000_000_000})
+
+
+@pytest.mark.parametrize("at_ms", [{"a.b": -1}, {"a.b": "7"}, {"a.b": 2**53}, {"a.b": None}, {"ab": 7}, [7], 7])
+def test_an_instant_that_is_none_is_named(at_ms: Any) -> None:
+    hello = {"type": "hello", "token": "t", "protocol": PROTOCOL, "cursors": {}, "at_ms": at_ms}
+    with pytest.raises(CommandError, match="bad_frame") as raised:
+        read_hello(json.dumps(hello))
+    assert raised.value.params["fields"][0]["path"].startswith("at_ms")
 
 
 @given(

@@ -193,6 +193,7 @@ class Folded:
     def hear(self, message: bytes) -> None:
         _, seq, at_ms, body = message.split(b" ", 3)
         if int(seq):
+            body = body.partition(b" ")[2]
             parts = render_entry(read_entry(body), self.audience, Locale.ZH_CN)
             self.late.append({"type": "entry", "seq": int(seq), "at_ms": int(at_ms), **parts})
         else:
@@ -254,7 +255,7 @@ class Device:
         """Whether it hears only when the story says so; then what it reads for the desk comes later still."""
         self.slow: list[Frame] = []
         self.session: Recorded | None = None
-        self.welcome: tuple[Frame, dict[str, int]] | None = None
+        self.welcome: tuple[Frame, dict[str, int], dict[str, int]] | None = None
         """Read, and not sent yet."""
 
     async def subscribe(self, channel: str) -> None:
@@ -266,7 +267,7 @@ class Device:
     async def come(self) -> None:
         """Come in, until the welcome is read."""
         self.session = Recorded(self.who, self.locale, self.house)
-        self.session.asked = dict(self.transcript.cursors)
+        self.session.asked, self.session.asked_at_ms = dict(self.transcript.cursors), self.transcript.at_ms
         await self.house.fanout.join(self.session)
         await self.house.presence.arrive(self.who)
         self.welcome = await self.house.gateway._reception.welcome(self.who, self.locale)
@@ -275,9 +276,10 @@ class Device:
         """Get the welcome that was read, and what is missing."""
         assert self.session is not None
         assert self.welcome is not None
-        (frame, cursors), self.welcome = self.welcome, None
+        (frame, cursors, at_ms), self.welcome = self.welcome, None
         self.session.send(encode({"type": "welcome", "session_id": "", "protocol": 1, **frame}))
         self.session.cursors.update(cursors)
+        self.session.at_ms.update(at_ms)
         await self.house.fanout.resume(self.session, Gateway._behind(self.session))
         await self.take()
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.sentinel import SentinelManagedSSLConnection
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from bot.embedded import Embedded, find_server
 from bot.embedded_cluster import EmbeddedCluster
 from bot.redis import ClusterConnector, PoolConnector, connect
 from bot.redis_url import BadRedisUrl, RedisUrl, read_redis_url
+from bot.sentinels import FollowingSSLConnection
 from scheduler.script import Script
 
 ADD = Script("return redis.call('INCR', KEYS[1])")
@@ -136,7 +136,7 @@ def test_a_url_read_does_not_show_its_password() -> None:
         ("redis://h", Connection),
         ("rediss://h", SSLConnection),
         ("unix:///s", UnixDomainSocketConnection),
-        ("rediss+sentinel://h/main", SentinelManagedSSLConnection),
+        ("rediss+sentinel://h/main", FollowingSSLConnection),
     ],
 )
 async def test_each_form_makes_its_kind_of_connection(url: str, kind: type) -> None:

@@ -24,7 +24,7 @@ async def findings_of(folder: Path, **config: str) -> list[Finding]:
     ("config", "level", "said"),
     [
         ({}, logging.INFO, "survives a crash and a power cut"),
-        ({"appendfsync": "everysec"}, logging.INFO, "up to one second"),
+        ({"appendfsync": "everysec"}, logging.INFO, "may lose one second"),
         ({"appendfsync": "no"}, logging.WARNING, "appendfsync no"),
         ({"appendonly": "no"}, logging.WARNING, "everything is lost when the server stops"),
         ({"appendonly": "no", "save": "60 1"}, logging.WARNING, "after the last snapshot is lost"),
@@ -79,6 +79,36 @@ def test_replicas_add_what_a_failover_may_lose() -> None:
     server = Server("Valkey 9.1.2", (9, 1, 2), "noeviction", "always", False, True, replicas=1)
     assert "failover may lose" in judge(server)[0].text
     assert "failover" not in judge(GOOD)[0].text
+
+
+@pytest.mark.parametrize(
+    ("connected", "level", "said"),
+    [
+        (0, logging.WARNING, "(ASSENT_REPLICAS=2), but 0 are connected"),
+        (1, logging.WARNING, "(ASSENT_REPLICAS=2), but 1 are connected"),
+        (2, logging.INFO, "have one more"),
+        (3, logging.INFO, "when 2 replicas have it, and survives a failover to one of them (3 connected)"),
+        (None, logging.WARNING, "how many are connected can't be checked"),
+    ],
+)
+def test_what_waiting_for_replicas_promises(connected: int | None, level: int, said: str) -> None:
+    server = Server("Valkey 9.1.2", (9, 1, 2), "noeviction", "always", False, True, connected)
+    own, replicated = judge(server, 2)
+    assert "survives a crash and a power cut" in own.text
+    assert "may lose" not in own.text
+    assert replicated.level == level
+    assert said in replicated.text
+
+
+async def test_a_server_on_which_nobody_could_be_waited_for_is_refused(tmp_path: Path) -> None:
+    """Whatever changes something would be refused for ever."""
+    async with Embedded(tmp_path / "valkey") as server:
+        async with Redis.from_url(server.url) as admin:
+            await admin.acl_setuser("hosted", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-wait"])
+        async with Redis.from_url(server.url, username="hosted", password="") as client:
+            assert await check([client])
+            with pytest.raises(UnfitServer, match=r"does not take WAIT.*remove ASSENT_REPLICAS"):
+                await check([client], 1)
 
 
 @pytest.mark.parametrize(("version", "fits"), [((6, 2, 14), False), ((7, 0, 0), True), (None, True)])

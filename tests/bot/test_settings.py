@@ -42,6 +42,7 @@ def test_every_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "ASSENT_DRAIN": ("drain", "PT1M", timedelta(minutes=1)),
         "ASSENT_COMMANDS_PER_SECOND": ("commands_per_second", "2.5", 2.5),
         "ASSENT_KEEP_ENTRIES": ("keep_entries", "500", 500),
+        "ASSENT_REPLICAS": ("replicas", "2", 2),
     }
     for variable, (_, text, _) in said.items():
         monkeypatch.setenv(variable, text)

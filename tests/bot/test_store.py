@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -77,7 +79,12 @@ def store(either_redis: Redis) -> Store:
 
 async def everything(redis: Redis) -> dict[bytes, Any]:
     """All that the server keeps."""
-    read = {b"hash": redis.hgetall, b"string": redis.get, b"stream": redis.xrange}
+    read = {
+        b"hash": redis.hgetall,
+        b"string": redis.get,
+        b"stream": redis.xrange,
+        b"zset": partial(redis.zrange, start=0, end=-1, withscores=True),
+    }
     return {key: await read[await redis.type(key)](key) for key in sorted(await redis.keys())}
 
 
@@ -293,7 +300,7 @@ class TestLog:
 
 
 async def test_each_entry_is_told_once_on_each_channel(store: Store, either_redis: Redis) -> None:
-    """As `<conversation> <seq> <at_ms> <JSON>`. Seen to fail with each published twice."""
+    """As `<conversation> <seq> <at_ms> <before_ms> <JSON>`. Seen to fail with each published twice."""
     await store.commit(OPEN)
     async with either_redis.pubsub(ignore_subscribe_messages=True) as ear:
         await ear.subscribe("a", "b", "c", "other")
@@ -303,14 +310,15 @@ async def test_each_entry_is_told_once_on_each_channel(store: Store, either_redi
         told = []
         while (message := await next_message(ear))["channel"] != b"other":
             told.append((message["channel"], message["data"]))
-    page = await store.read_after(ID, 1, 10)
+    page = await store.read_after(ID, 0, 10)
     wanted = [
-        (channel, b"%s %d %d %s" % (ID.encode(), entry.seq, entry.at_ms, entry.body))
-        for entry in page.entries
+        (channel, b"%s %d %d %d %s" % (ID.encode(), entry.seq, entry.at_ms, before.at_ms, entry.body))
+        for before, entry in pairwise(page.entries)
         for channel in (b"a", b"b", b"c")
     ]
     assert told == wanted
-    assert [entry.body.decode() for entry in page.entries] == [entry.to_json() for entry in entries]
+    assert [entry.body.decode() for entry in page.entries[1:]] == [entry.to_json() for entry in entries]
+    assert page.last_at_ms == page.entries[-1].at_ms
 
 
 async def test_late_intent_is_kept_in_the_record_bounded_and_without_a_version(store: Store) -> None:

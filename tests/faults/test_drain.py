@@ -18,7 +18,7 @@ from tests.flows.town import Town
 @pytest.fixture
 async def scene(town: Town, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """Two people at the first gateway, who know of the second; clients come back within a fifth of a second."""
-    monkeypatch.setattr(bot.gateway, "_BYE_WITHIN_MS", 200)
+    monkeypatch.setattr(bot.gateway, "_BYE_WITHIN", (0.2, 0.2))
     gateways = [await town.gateway(), await town.gateway()]
     agent, buyer = await town.agent(on=gateways), await town.buyer(on=gateways)
     await agent.open("lin-wan")

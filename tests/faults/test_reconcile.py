@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from bot.flows.timer_ids import expiry_of, retry_of
+from bot.flows.timer_ids import expiry_of, reply_timer, retry_of
 from bot.orders.base import OrderSystemAway
 from cards.model import from_ms
 from cards.proposal import State
@@ -81,3 +81,20 @@ async def test_a_lost_timer_is_armed_though_the_order_system_is_away(town: Town)
 
 async def _away(proposal: object) -> None:
     raise OrderSystemAway("gone fishing")
+
+
+async def test_the_lost_timer_of_a_buyer_who_waits_for_a_reply_is_armed_again(town: Town) -> None:
+    """Seen to fail without the arming: nobody was told that the reply was late."""
+    scene = await town.scene(reply_warning=timedelta(seconds=1), reply_overdue=timedelta(hours=1))
+    await scene.buyer.say(scene.conversation_id, "在吗")
+    house = town.gateways[0].house
+    timer = reply_timer(scene.conversation_id)
+    due = await house.timers.due_of(timer)
+    await house.timers.disarm(timer)
+    assert await house.reconciler.look() == 1
+    asked_ms = scene.log(scene.buyer)[-1]["at_ms"]
+    assert await house.timers.due_of(timer) == from_ms(asked_ms) + timedelta(seconds=1)
+    assert due is not None
+    await scene.agent.wait_for(lambda: scene.notices(scene.agent), 5)
+    await scene.settled_work()
+    assert await house.reconciler.look() == 0

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from redis.asyncio import Redis
 
 from bot.client import Frame
+from bot.flows.timer_ids import keep_timer
 from cards.model import from_ms
 from tests.flows.scene import Scene
 from tests.flows.town import Town
@@ -107,8 +109,12 @@ async def test_an_answered_card_leaves_no_timer(town: Town, answer: str) -> None
     scene = await town.scene()
     card = await scene.propose()
     redis = await town.redis()
-    assert await redis.keys("timers:*")
+    assert await _armed(redis)
     await scene.buyer.answer(card, answer)
     await scene.sees(scene.agent, card, {"agree": "agreed", "reject": "rejected"}[answer])
     await scene.settled_work()
-    assert await redis.keys("timers:*") == []
+    assert await _armed(redis) == {keep_timer(scene.conversation_id)}
+
+
+async def _armed(redis: Redis) -> set[str]:
+    return {timer for key in await redis.keys("timers:{*}") for timer in await redis.zrange(key, 0, -1)}

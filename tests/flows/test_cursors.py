@@ -81,7 +81,7 @@ async def test_a_cursor_ahead_of_the_log_gets_a_fresh_page(scene: Scene) -> None
     assert (reset["type"], reset["last_seq"], [entry["seq"] for entry in reset["entries"]]) == ("reset", 1, [1])
     client = ChatClient(scene.town.gateways[0].url, scene.town.token(Role.BUYER, "lin-wan"), patience=5)
     client.cursors[scene.conversation_id] = 1_000
-    client.logs[scene.conversation_id] = [{"seq": 1_000}]
+    client.logs[scene.conversation_id] = [{"seq": 1_000, "at_ms": 1}]
     async with client:
         await scene.agent.say(scene.conversation_id, "您好")
         await client.wait_for(lambda: len(client.logs[scene.conversation_id]) == 2, 5)

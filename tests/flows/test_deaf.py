@@ -149,7 +149,7 @@ async def test_a_message_of_what_the_log_does_not_have_is_no_reason_to_read_for_
 
     store.read_after = counted  # type: ignore[method-assign]
     redis = await scene.town.redis()
-    await redis.publish("live:nanshan:buyer:lin-wan", f"{scene.conversation_id} 99 0 {{}}")
+    await redis.publish("live:nanshan:buyer:lin-wan", f"{scene.conversation_id} 99 1 1 {{}}")
     await scene.agent.say(scene.conversation_id, "您好")
     await scene.caught_up()
     for number in range(20):

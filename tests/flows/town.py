@@ -33,6 +33,9 @@ class Idle:
         """Until cancelled."""
         await asyncio.Event().wait()
 
+    def hurry(self) -> None:
+        """No."""
+
 
 class Gateway:
     """One gateway in this process, on a port of its own, run as `serve` runs it."""
@@ -69,7 +72,7 @@ class Town:
         `orders` makes an order system around the embedded shop; without `timers` no timer fires here, without `events`
         no order event is heard here.
         """
-        connector = connect(self.redis_url)
+        connector = connect(self.redis_url, settings.get("replicas", 0))
         house = House(
             Settings(**{"redis_url": self.redis_url, "secret": SECRET, "commands_per_second": 1000, **settings}),
             connector,
@@ -100,7 +103,9 @@ class Town:
         """A connected participant, on the given gateway (or the first); several are tried in turn."""
         at = on or self.gateways[0]
         urls = [gateway.url for gateway in at] if isinstance(at, list) else at.url
-        client = ChatClient(urls, self.token(role, id), **{"backoff": (0.02, 0.5), "patience": 10, **options})
+        client = ChatClient(
+            urls, self.token(role, id), **{"backoff": (0.02, 0.5), "spread": 0.05, "patience": 10, **options}
+        )
         return await self.stack.enter_async_context(client)
 
     async def agent(self, id: str = "xiaoyu", on: Gateway | list[Gateway] | None = None, **options: Any) -> ChatClient:

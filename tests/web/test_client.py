@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Page
+from redis.asyncio import Redis
 
 from bot.participant import Role
 from tests.flows.town import Town
@@ -132,3 +133,35 @@ async def test_a_bad_token_is_refused_for_good(screens: Screens, town: Town) -> 
     )
     await page.wait_for_function("chat.state === 'refused'", timeout=8000)
     assert (await page.evaluate("() => chat.problem.code")) == "token_invalid"
+
+
+async def test_what_a_failover_lost_of_a_log_goes_from_the_page(client: Client, town: Town) -> None:
+    """It was shown, the connection is cut, and other entries have its place by then.
+
+    Seen to fail without the entries' instants in the hello, and (`entry` events) without a look at what was shown.
+    """
+    agent, redis = await town.agent(), await town.redis()
+    await client.run("() => chat.load('nanshan.lin-wan')")
+    keys = [f"chat:{{{HERE}}}", f"chat:{{{HERE}}}:log"]
+    plain = Redis.from_url(town.redis_url)
+    async with plain:
+        before = {key: await plain.dump(key) for key in keys}
+        for number in range(3):
+            await agent.say(HERE, f"lost {number}")
+        await client.until("chat.log('nanshan.lin-wan').entries.length === 4")
+        await client.page.context.set_offline(True)
+        await client.until("chat.state === 'offline'")
+        for key, value in before.items():
+            await plain.restore(key, 0, value, replace=True)
+    for number in range(3):
+        await agent.say(HERE, f"since {number}")
+    await client.run("() => { entries.length = 0; }")
+    await client.page.context.set_offline(False)
+    await client.until(
+        "chat.state === 'connected' && chat.log('nanshan.lin-wan').entries.at(-1).text?.text === 'since 2'"
+    )
+    texts = await client.run("() => chat.log('nanshan.lin-wan').entries.filter((e) => e.text).map((e) => e.text.text)")
+    assert texts == [f"since {number}" for number in range(3)]
+    assert await client.run("() => entries.map(({ entry }) => entry.text?.text)") == texts
+    assert await client.run("() => chat.items.get('nanshan.lin-wan').line.text") == "since 2"
+    assert await redis.hget(keys[0], "seq") == "4"

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, cast
@@ -71,6 +71,9 @@ class Side:
 
     def _nothing(self) -> NoReturn:
         raise AssertionError("the desk asks for scripts only")
+
+    def on_restored(self, call: Callable[[], None]) -> None:
+        """The machine loses nothing."""
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         if self.dead:
