@@ -93,8 +93,7 @@ export class ChatClient extends EventTarget {
 
   /** Begin, and go on for good. */
   connect() {
-    this.#set(navigator.onLine ? "connecting" : "offline");
-    clearTimeout(this.#retry);
+    this.#set();
     const ws = (this.#ws = new WebSocket(this.url));
     ws.onopen = async () => {
       const cursors = Object.fromEntries([...this.#cursors].filter(([id]) => this.#logs.has(id)));
@@ -114,7 +113,6 @@ export class ChatClient extends EventTarget {
 
   close() {
     this.#drop();
-    clearTimeout(this.#retry);
   }
 
   #drop() {
@@ -122,6 +120,7 @@ export class ChatClient extends EventTarget {
     this.#ws = null;
     ws?.close();
     clearInterval(this.#beat);
+    clearTimeout(this.#retry);
   }
 
   /** @param {number} code */
@@ -132,13 +131,12 @@ export class ChatClient extends EventTarget {
     const wait = this.#goingAway ?? pause;
     this.#goingAway = null;
     this.retryAt = Date.now() + wait;
-    clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.connect(), wait);
-    this.#set(navigator.onLine ? "connecting" : "offline");
+    this.#set();
   }
 
   /** @param {ChatClient["state"]} state */
-  #set(state) {
+  #set(state = navigator.onLine ? "connecting" : "offline") {
     this.state = state;
     this.#tell("state");
   }
@@ -146,6 +144,11 @@ export class ChatClient extends EventTarget {
   /** @param {string} type @param {object} [detail] */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** @param {string} id */
+  #changed(id) {
+    this.#tell("change", { id });
   }
 
   /** @param {Frame} frame */
@@ -156,32 +159,26 @@ export class ChatClient extends EventTarget {
       // A reading is only ever late, so of those of one connection the most advanced is the truest.
       this.#ahead = frame.type === "welcome" ? ahead : Math.max(this.#ahead, ahead);
     }
-    switch (frame.type) {
-      case "welcome":
-        return this.#welcomed(frame);
-      case "entry":
-        return this.#entry(frame.conversation_id, /** @type {any} */ (frame));
-      case "reset":
-        this.#logs.delete(frame.conversation_id);
-        return this.#newest(frame.conversation_id, frame);
-      case "conversation":
-        return this.#item(frame);
-      case "read":
-        return this.#read(frame);
-      case "typing":
-        return this.#writes(frame.conversation_id, frame.active);
-      case "presence":
-        return this.#presence(frame);
-      case "quick_replies":
-        return this.#tell("quick_replies");
-      case "bye":
-        this.#goingAway = frame.retry_after_ms;
-        return;
-      case "ok":
-      case "error":
-        return this.#answered(frame);
-    }
+    this.#takes[frame.type]?.(frame, frame.conversation_id);
   }
+
+  /** What each frame means. @type {Record<string, (frame: any, id: string) => void>} */
+  #takes = {
+    welcome: (frame) => this.#welcomed(frame),
+    entry: (frame, id) => this.#entry(id, frame),
+    reset: (frame, id) => {
+      this.#logs.delete(id);
+      this.#newest(id, frame);
+    },
+    conversation: ({ type, now_ms, ...item }, id) => item.seq >= (this.items.get(id)?.seq ?? 0) && this.#put(id, item),
+    read: (frame, id) => this.#read(id, frame),
+    typing: ({ active }, id) => this.#writes(id, active),
+    presence: (frame) => this.#presence(frame),
+    quick_replies: () => this.#tell("quick_replies"),
+    bye: (frame) => (this.#goingAway = frame.retry_after_ms),
+    ok: (frame) => this.#answered(frame),
+    error: (frame) => this.#answered(frame),
+  };
 
   /** @param {Frame} frame */
   #welcomed(frame) {
@@ -197,7 +194,7 @@ export class ChatClient extends EventTarget {
     this.#set("connected");
     this.#flush();
     this.#tell("welcome");
-    for (const id of this.items.keys()) this.#tell("change", { id });
+    for (const id of this.items.keys()) this.#changed(id);
   }
 
   /** A page cannot see the websocket's own pings: it asks, and takes silence for a lost connection. @param {number} every */
@@ -237,7 +234,7 @@ export class ChatClient extends EventTarget {
     this.#cursors.set(id, live.at(-1)?.seq ?? page.last_seq);
     if (!item || !live.length) this.items.set(id, { ...item, line: lastLine(entries) ?? item?.line, ...page.conversation });
     for (const entry of page.entries) if (entry.seq > cursor) this.#tell("entry", { id, entry });
-    this.#tell("change", { id });
+    this.#changed(id);
   }
 
   /** Read a page before the oldest entry here; whether there was one. @param {string} id */
@@ -253,7 +250,7 @@ export class ChatClient extends EventTarget {
     } finally {
       log.loading = false;
     }
-    this.#tell("change", { id });
+    this.#changed(id);
     return true;
   }
 
@@ -266,30 +263,22 @@ export class ChatClient extends EventTarget {
     const item = this.items.get(id) ?? /** @type {any} */ ({ conversation_id: id, seq: entry.seq - 1 });
     this.items.set(id, afterEntry(item, entry, this.me.role));
     this.#tell("entry", { id, entry });
-    this.#tell("change", { id });
+    this.#changed(id);
   }
 
   /** @param {string} id @param {any} item */
   #put(id, item) {
     this.items.set(id, item);
-    this.#tell("change", { id });
+    this.#changed(id);
   }
 
-  /** @param {Frame} frame */
-  #item(frame) {
-    const { type, now_ms, ...item } = frame, id = item.conversation_id;
-    if (item.seq >= (this.items.get(id)?.seq ?? 0)) this.#put(id, item);
-  }
-
-  /** @param {Frame} frame */
-  #read(frame) {
-    const id = frame.conversation_id, item = this.items.get(id);
-    const by = /** @type {"agent" | "buyer"} */ (frame.by);
-    if (!item || frame.seq <= (item.read?.[by] ?? 0)) return;
+  /** @param {string} id @param {{ by: "agent" | "buyer", seq: number, unread: number, last_seq: number }} frame */
+  #read(id, { by, seq, unread, last_seq: counted }) {
+    const item = this.items.get(id);
+    if (!item || seq <= (item.read?.[by] ?? 0)) return;
     const mine = (by === "buyer") === (this.me.role === "buyer");
-    const later = this.#logs.get(id)?.entries.filter((entry) => entry.unread && entry.seq > frame.last_seq).length ?? 0;
-    const read = { ...item.read, [by]: frame.seq };
-    this.#put(id, { ...item, read, ...(mine && { unread: frame.unread + later, counted: frame.last_seq }) });
+    const later = this.log(id)?.entries.filter((entry) => entry.unread && entry.seq > counted).length ?? 0;
+    this.#put(id, { ...item, read: { ...item.read, [by]: seq }, ...(mine && { unread: unread + later, counted }) });
   }
 
   /** Somebody who is writing says so again every few seconds, or is gone. @param {string} id @param {boolean} active */
@@ -311,17 +300,14 @@ export class ChatClient extends EventTarget {
   /** @param {Frame} frame */
   #answered(frame) {
     const sent = this.#pending.get(frame.re);
-    if (!sent) {
-      if (frame.re === null) this.problem = frame;
-      return;
-    }
-    if (frame.type === "error" && frame.retry_after_ms !== undefined) {
+    if (frame.re === null) this.problem = frame;
+    if (!sent) return;
+    if (frame.type === "error" && frame.retry_after_ms >= 0) {
       const again = () => {
         sent.over = null;
         this.#flush();
       };
-      setTimeout(again, frame.retry_after_ms);
-      return;
+      return setTimeout(again, frame.retry_after_ms);
     }
     this.#pending.delete(frame.re);
     this.#flush();
