@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { attempt } from "./notices.js";
 import { chat } from "./session.js";
 
-/** Ask to whom, and do it. @param {string} id */
+/** Ask to whom, and do it, or not. @param {string} id */
 export async function transfer(id) {
   const found = await attempt(chat.command("agents"));
   if (!found) return;
@@ -33,7 +33,9 @@ export async function transfer(id) {
     h("h2", t("transfer.title", { buyer: chat.items.get(id)?.buyer_name })),
     h("fieldset", { ariaLabel: t("transfer.to"), "data-empty": t("transfer.nobody") }, choices), reason, wrong,
     h("footer", h("button", { type: "button", onclick: () => dialog.close() }, t("transfer.cancel")), go));
-  const dialog = h("dialog.transfer.box", { ariaLabel: t("transfer.go"), onclose: () => dialog.remove() }, form);
+  const dialog = h("dialog.transfer.box", { ariaLabel: t("transfer.go") }, form);
   document.body.append(dialog);
   dialog.showModal();
+  await new Promise((resolve) => dialog.addEventListener("close", resolve));
+  dialog.remove();
 }

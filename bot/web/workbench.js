@@ -56,7 +56,10 @@ const log = h("assent-log", { actions }), composer = h("assent-composer");
 const list = h("assent-list", { role: "navigation", ariaLabel: t("list.label") }), orders = h("assent-orders");
 const name = h("h1", { id: "who" }), presence = h("span.presence.row.muted"), whose = h("span.muted");
 const taking = button("plus", "list.take", () => take(current), "primary");
-const handing = button("transfer", "workbench.transfer", async () => (await attempt(import("./transfer.js")))?.transfer(current));
+const handing = button("transfer", "workbench.transfer", async () => {
+  await (await attempt(import("./transfer.js")))?.transfer(current);
+  if (handing.hidden) goOn();
+});
 const ending = button("end", "workbench.end", () => attempt(chat.command("close", { conversation_id: current, seq: chat.log(current)?.entries.at(-1)?.seq })));
 const talk = h("section.chat", { "aria-labelledby": "who" }, h("header", name, presence, whose, taking, handing, ending), log, composer);
 const quick = button("bolt", "quick.title", async () => {
@@ -81,9 +84,11 @@ function show() {
   taking.hidden = Boolean(one.agent_id);
   handing.hidden = ending.hidden = composer.tools.hidden = Boolean(state);
   composer.blocked = state ? t(`workbench.blocked.${state}`, { agent }) : null;
-  // Who used a button that is gone goes on with what is next.
-  if (focused.hidden) (state ? taking : composer).focus();
+  if (focused.hidden) goOn();
 }
+
+/** Who used a button that is gone goes on with what is next. */
+const goOn = () => (!taking.hidden ? taking : mine() ? composer : log.querySelector("div"))?.focus();
 
 /** @param {string} id */
 function turnTo(id) {
