@@ -75,7 +75,7 @@ function workbench() {
     handing.hidden = ending.hidden = quick.hidden = Boolean(state);
     composer.block(state ? t(`workbench.blocked.${state}`, { agent }) : null);
     // Who used a button that is gone goes on with what is next.
-    if (focused.hidden) (state ? taking : composer).focus();
+    if (focused.hidden) (!taking.hidden ? taking : state ? log.querySelector("div") : composer)?.focus();
   }
 
   document.body.prepend(
