@@ -25,7 +25,7 @@ def rows(workbench: Workbench) -> Locator:
 
 async def groups(workbench: Workbench, *counts: int) -> None:
     """So many wait for a reply, go on, and wait for an agent."""
-    names = [f"{name} {count}" for name, count in zip(("待回复", "进行中", "待分配"), counts, strict=True)]
+    names = [f"{name} {count}" for name, count in zip(("待回复", "进行中", "未分配"), counts, strict=True)]
     await expect(workbench.list.get_by_role("heading")).to_have_text(names)
 
 
