@@ -15,7 +15,7 @@ from cards.texts import Locale
 
 
 def group_of(conversation: Conversation, marks: Marks) -> str | None:
-    """待回复 `to_reply`, 进行中 `in_progress`, 待分配 `unassigned`; None: it is closed."""
+    """待回复 `to_reply`, 进行中 `in_progress`, 未分配 `unassigned`; None: it is closed."""
     if not conversation.open:
         return None
     if conversation.agent_id is None:

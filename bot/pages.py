@@ -1,4 +1,4 @@
-"""The pages: the agent's workbench and the buyer's chat, served as they are but for comments and indentation: no build.
+"""The pages: the agent's workbench and the buyer's chat, served as they are, only shorter: no build.
 
 Law: nothing comes from elsewhere, no script or style stands in a page, and no text becomes markup: the headers say so,
 and browsers enforce it.
@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
-from rcssmin import cssmin
-from rjsmin import jsmin
+
+try:
+    from minify import string as _shorten
+except ImportError:  # it is made for few kinds of machines, and nothing but size depends on it
+
+    def _shorten(content_type: str, text: str) -> str:
+        return text
+
 
 _FOLDER = Path(__file__).parent / "web"
 _SERVED = frozenset({".html", ".js", ".css", ".json", ".svg"})
-_STRIPPED: dict[str, Callable[[str], str]] = {".js": jsmin, ".css": cssmin}
-"""What takes comments and needless white space away; no name is changed, and no line's meaning."""
+_SHORTENED = {".js": "application/javascript", ".css": "text/css"}
+"""What goes without comments, white space and long local names."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -53,7 +59,7 @@ class _File:
     @classmethod
     def read(cls, path: Path) -> "_File":
         text = path.read_text("utf-8")
-        body = _STRIPPED.get(path.suffix, str)(text).encode()
+        body = (_shorten(_SHORTENED[path.suffix], text) if path.suffix in _SHORTENED else text).encode()
         content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         return cls(body, content_type, hashlib.sha256(body).hexdigest()[:32])
 

@@ -1,6 +1,7 @@
 """Every text a person reads, by key and locale; the only reader of `locales/`, and the only writer of amounts."""
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
 from importlib.resources import files
@@ -28,7 +29,24 @@ class Texts:
     def text(self, key: str, locale: Locale, **params: object) -> str:
         """The text of that key, its `{placeholders}` filled. Raises KeyError for a key or placeholder nobody wrote."""
         template = self.by_locale[locale][key]
-        return template.format(**params) if params else template
+        return template.format(**{name: _alone(value) for name, value in params.items()}) if params else template
+
+
+_TURNS = {"R", "AL", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_FSI, _PDI = "\u2068", "\u2069"
+
+
+def _alone(value: object) -> object:
+    """A value among other words: one in which anything is written from right to left turns none of them around."""
+    if not isinstance(value, str) or not any(unicodedata.bidirectional(sign) in _TURNS for sign in value):
+        return value
+    kept, depth = [_FSI], 1
+    for sign in value:
+        depth += (unicodedata.bidirectional(sign) in ("LRI", "RLI", "FSI")) - (sign == _PDI)
+        if depth:
+            kept.append(sign)
+        depth = max(depth, 1)  # it ends nothing that it did not begin
+    return "".join(kept) + _PDI * depth
 
 
 TEXTS = Texts("cards")

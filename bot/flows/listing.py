@@ -163,7 +163,7 @@ def _check_staff(who: Participant) -> None:
 
 
 def _urgency(one: Overview) -> tuple[int, int]:
-    """待回复 by how long the buyer waits, then 进行中 by the newest line, then 待分配 as they wait."""
+    """待回复 by how long the buyer waits, then 进行中 by the newest line, then 未分配 as they wait."""
     group = group_of(one.conversation, one.marks)
     asked_ms = to_ms(one.marks.asked) if one.marks.asked else 0
     newest_first = -(one.line.at_ms if one.line else 0)

@@ -17,7 +17,7 @@
 
 /** Close codes after which the same token would end the same way. */
 const FINAL = new Set([4400, 4401, 4426]);
-const FIRST_PAUSE = 300, LONGEST_PAUSE = 15_000, ANSWER_WITHIN = 10_000, TYPING_LASTS = 6000;
+const FIRST_PAUSE = 1000, LONGEST_PAUSE = 15_000, ANSWER_WITHIN = 10_000, TYPING_LASTS = 6000;
 
 /** A command's `error`: `code`, `detail` and all other members in `problem`, `card` as it is now. */
 export class CommandError extends Error {
@@ -93,17 +93,15 @@ export class ChatClient extends EventTarget {
 
   /** Begin, and go on for good. */
   connect() {
-    this.#set(navigator.onLine ? "connecting" : "offline");
-    clearTimeout(this.#retry);
+    this.#set();
     const ws = (this.#ws = new WebSocket(this.url));
     ws.onopen = async () => {
-      const known = [...this.#cursors].filter(([id]) => this.#logs.has(id));
-      const cursors = Object.fromEntries(known);
-      /** @type {Record<string, number>} the instants of the entries that the cursors are at */
-      const at_ms = {};
-      for (const [id, cursor] of known) {
-        const last = this.#logs.get(id)?.entries.at(-1);
-        if (last?.seq === cursor) at_ms[id] = last.at_ms;
+      /** @type {[Record<string, number | undefined>, Record<string, number>]} */
+      const [cursors, at_ms] = [{}, {}];
+      for (const [id, { entries }] of this.#logs) {
+        const last = entries.at(-1);
+        cursors[id] = this.#cursors.get(id);
+        if (last?.seq === cursors[id]) at_ms[id] = last.at_ms;
       }
       const hello = { type: "hello", token: await this.token(), protocol: 1, cursors, at_ms, locale: this.locale };
       if (ws.readyState === WebSocket.OPEN) ws.send(JSON.stringify(hello));
@@ -121,7 +119,6 @@ export class ChatClient extends EventTarget {
 
   close() {
     this.#drop();
-    clearTimeout(this.#retry);
   }
 
   #drop() {
@@ -129,23 +126,24 @@ export class ChatClient extends EventTarget {
     this.#ws = null;
     ws?.close();
     clearInterval(this.#beat);
+    clearTimeout(this.#retry);
   }
 
   /** @param {number} code */
   #lost(code) {
     this.#drop();
     if (FINAL.has(code)) return this.#set("refused");
-    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#attempt++) * (0.5 + Math.random() / 2);
+    // All who were on a gateway that died come at once: spread as far as the pause goes.
+    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#attempt++) * Math.random();
     const wait = this.#goingAway ?? pause;
     this.#goingAway = null;
     this.retryAt = Date.now() + wait;
-    clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.connect(), wait);
-    this.#set(navigator.onLine ? "connecting" : "offline");
+    this.#set();
   }
 
   /** @param {ChatClient["state"]} state */
-  #set(state) {
+  #set(state = navigator.onLine ? "connecting" : "offline") {
     this.state = state;
     this.#tell("state");
   }
@@ -153,6 +151,11 @@ export class ChatClient extends EventTarget {
   /** @param {string} type @param {object} [detail] */
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** @param {string} id */
+  #changed(id) {
+    this.#tell("change", { id });
   }
 
   /** @param {Frame} frame */
@@ -163,31 +166,23 @@ export class ChatClient extends EventTarget {
       // A reading is only ever late, so of those of one connection the most advanced is the truest.
       this.#ahead = frame.type === "welcome" ? ahead : Math.max(this.#ahead, ahead);
     }
-    switch (frame.type) {
-      case "welcome":
-        return this.#welcomed(frame);
-      case "entry":
-        return this.#entry(frame.conversation_id, /** @type {any} */ (frame));
-      case "reset":
-        return this.#reset(frame.conversation_id, frame);
-      case "conversation":
-        return this.#item(frame);
-      case "read":
-        return this.#read(frame);
-      case "typing":
-        return this.#writes(frame.conversation_id, frame.active);
-      case "presence":
-        return this.#presence(frame);
-      case "quick_replies":
-        return this.#tell("quick_replies");
-      case "bye":
-        this.#goingAway = frame.retry_after_ms;
-        return;
-      case "ok":
-      case "error":
-        return this.#answered(frame);
-    }
+    this.#takes[frame.type]?.(frame, frame.conversation_id);
   }
+
+  /** What each frame means. @type {Record<string, (frame: any, id: string) => void>} */
+  #takes = {
+    welcome: (frame) => this.#welcomed(frame),
+    entry: (frame, id) => this.#entry(id, frame),
+    reset: (frame, id) => this.#reset(id, frame),
+    conversation: ({ type, now_ms, ...item }, id) => item.seq >= (this.items.get(id)?.seq ?? 0) && this.#put(id, item),
+    read: (frame, id) => this.#read(id, frame),
+    typing: ({ active }, id) => this.#writes(id, active),
+    presence: (frame) => this.#presence(frame),
+    quick_replies: () => this.#tell("quick_replies"),
+    bye: (frame) => (this.#goingAway = frame.retry_after_ms),
+    ok: (frame) => this.#answered(frame),
+    error: (frame) => this.#answered(frame),
+  };
 
   /** @param {Frame} frame */
   #welcomed(frame) {
@@ -203,7 +198,7 @@ export class ChatClient extends EventTarget {
     this.#set("connected");
     this.#flush();
     this.#tell("welcome");
-    for (const id of this.items.keys()) this.#tell("change", { id });
+    for (const id of this.items.keys()) this.#changed(id);
   }
 
   /** A page cannot see the websocket's own pings: it asks, and takes silence for a lost connection. @param {number} every */
@@ -236,8 +231,8 @@ export class ChatClient extends EventTarget {
   /** The log as it is; where it has another entry than was shown, its end was lost in a failover, and what is there
    * instead is new. @param {string} id @param {Frame} page */
   #reset(id, page) {
-    const shown = new Map(this.#logs.get(id)?.entries.map(({ seq, at_ms }) => [seq, at_ms]));
-    const other = page.entries.find((/** @type {Entry} */ { seq, at_ms }) => (shown.get(seq) ?? at_ms) !== at_ms);
+    const log = this.#logs.get(id);
+    const other = page.entries.find((/** @type {Entry} */ { seq, at_ms }) => log?.entries.some((entry) => entry.seq === seq && entry.at_ms !== at_ms));
     if (other) this.#cursors.set(id, other.seq - 1);
     this.#logs.delete(id);
     this.#newest(id, page);
@@ -253,7 +248,7 @@ export class ChatClient extends EventTarget {
     this.#cursors.set(id, live.at(-1)?.seq ?? page.last_seq);
     if (!item || !live.length) this.items.set(id, { ...item, line: lastLine(entries) ?? item?.line, ...page.conversation });
     for (const entry of page.entries) if (entry.seq > cursor) this.#tell("entry", { id, entry });
-    this.#tell("change", { id });
+    this.#changed(id);
   }
 
   /** Read a page before the oldest entry here; whether there was one. @param {string} id */
@@ -269,7 +264,7 @@ export class ChatClient extends EventTarget {
     } finally {
       log.loading = false;
     }
-    this.#tell("change", { id });
+    this.#changed(id);
     return true;
   }
 
@@ -282,30 +277,22 @@ export class ChatClient extends EventTarget {
     const item = this.items.get(id) ?? /** @type {any} */ ({ conversation_id: id, seq: entry.seq - 1 });
     this.items.set(id, afterEntry(item, entry, this.me.role));
     this.#tell("entry", { id, entry });
-    this.#tell("change", { id });
+    this.#changed(id);
   }
 
   /** @param {string} id @param {any} item */
   #put(id, item) {
     this.items.set(id, item);
-    this.#tell("change", { id });
+    this.#changed(id);
   }
 
-  /** @param {Frame} frame */
-  #item(frame) {
-    const { type, now_ms, ...item } = frame, id = item.conversation_id;
-    if (item.seq >= (this.items.get(id)?.seq ?? 0)) this.#put(id, item);
-  }
-
-  /** @param {Frame} frame */
-  #read(frame) {
-    const id = frame.conversation_id, item = this.items.get(id);
-    const by = /** @type {"agent" | "buyer"} */ (frame.by);
-    if (!item || frame.seq <= (item.read?.[by] ?? 0)) return;
+  /** @param {string} id @param {{ by: "agent" | "buyer", seq: number, unread: number, last_seq: number }} frame */
+  #read(id, { by, seq, unread, last_seq: counted }) {
+    const item = this.items.get(id);
+    if (!item || seq <= (item.read?.[by] ?? 0)) return;
     const mine = (by === "buyer") === (this.me.role === "buyer");
-    const later = this.#logs.get(id)?.entries.filter((entry) => entry.unread && entry.seq > frame.last_seq).length ?? 0;
-    const read = { ...item.read, [by]: frame.seq };
-    this.#put(id, { ...item, read, ...(mine && { unread: frame.unread + later, counted: frame.last_seq }) });
+    const later = this.log(id)?.entries.filter((entry) => entry.unread && entry.seq > counted).length ?? 0;
+    this.#put(id, { ...item, read: { ...item.read, [by]: seq }, ...(mine && { unread: unread + later, counted }) });
   }
 
   /** Somebody who is writing says so again every few seconds, or is gone. @param {string} id @param {boolean} active */
@@ -327,17 +314,14 @@ export class ChatClient extends EventTarget {
   /** @param {Frame} frame */
   #answered(frame) {
     const sent = this.#pending.get(frame.re);
-    if (!sent) {
-      if (frame.re === null) this.problem = frame;
-      return;
-    }
-    if (frame.type === "error" && frame.retry_after_ms !== undefined) {
+    if (frame.re === null) this.problem = frame;
+    if (!sent) return;
+    if (frame.type === "error" && frame.retry_after_ms >= 0) {
       const again = () => {
         sent.over = null;
         this.#flush();
       };
-      setTimeout(again, frame.retry_after_ms);
-      return;
+      return setTimeout(again, frame.retry_after_ms);
     }
     this.#pending.delete(frame.re);
     this.#flush();

@@ -1,195 +1,199 @@
 /**
- * The messages of one conversation, for either side.
+ * <assent-log>: the messages of the conversation that is turned to, for either side.
  *
  * Law: a card stands once, where it was sent, as it is now; what became of it is a line, where it happened. Who reads
- * at the end stays at the end, who reads above stays where they are.
+ * at the end stays at the end, who reads above stays where they are; however long it is, few rows of it are in the page.
  */
 
 import { cardElement } from "./card.js";
-import { announce, beforeFrame, h, icon, keyed } from "./dom.js";
-import { date, t, time } from "./i18n.js";
-import { chat } from "./session.js";
+import { announce, beforeFrame, define, fill, h, icon, keyed, tell } from "./dom.js";
+import { date, dotted, t, time } from "./i18n.js";
+import { chat, current, follow, item } from "./session.js";
 
-/** @typedef {{ key: string, sign: string, look: string, parts: () => any[], read?: string }} Row  `sign`: what `parts` depend on */
+/** @typedef {{ key: string, sign?: string, look: string, parts: () => any[], read?: string }} Row  `sign`: what `parts` depend on */
 
-const NEAR_END = 48, NEAR_TOP = 600, PAGE = 200;
+/** In pixels: this near to an end of the rows there is more to come. */
+const NEAR = 600, AT_END = 48;
+/** In entries: so many are shown, and so many more or fewer at a time. */
+const MOST = 200, STEP = 80;
 
-export class AssentLog extends HTMLElement {
-  /** A card's buttons. @type {(card: Card) => HTMLElement[]} */
-  actions = () => [];
-  /** @type {string | null} */ #id = null;
-  #rows = h("ol.log-rows");
-  #note = h("p.log-note");
-  #scroller = h("div.log-scroll", { tabIndex: 0, role: "group", ariaLabel: t("log.label"), onscroll: () => this.#scrolled() }, this.#rows, this.#note);
-  #down = h("button.log-down", { hidden: true, onclick: () => (this.#scroller.focus(), this.#toEnd()) });
-  #atEnd = true;
-  #top = 0;
-  /** The oldest seq shown: at the end nobody needs thousands of rows. */
-  #from = 0;
-  #below = 0;
-  #readTo = 0;
-  #later = beforeFrame(() => this.#show());
+define("assent-log", (self) => {
+  const rows = h("ol.log-rows"), note = h("p.log-note");
+  const scroller = h("div.log-scroll", { tabIndex: 0, role: "group", ariaLabel: t("log.label"), onscroll: scrolled }, rows, note);
+  const down = h("button.log-down", () => (scroller.focus(), toEnd()));
+  let atEnd = true, top = 0, below = 0, readTo = 0;
+  /** The seq of the newest entry shown, wherever that will be. */
+  let last = Infinity;
 
-  connectedCallback() {
-    this.replaceChildren(this.#scroller, this.#down);
-    chat.on("change", ({ id }) => id === this.#id && this.#later());
-    chat.on("entry", ({ id, entry }) => id === this.#id && this.#heard(entry));
-    chat.on("outbox typing state", this.#later);
-    for (const type of ["focus", "visibilitychange"]) addEventListener(type, () => this.#read());
-    const observer = new ResizeObserver(() => this.#atEnd && this.#toEnd());
-    for (const element of [this.#rows, this.#scroller]) observer.observe(element);
-    this.#later();
-  }
+  /** Those that show; what is for the other side only is but a seq here. */
+  const entries = () => chat.log(current)?.entries.filter(({ text, card, notice, system }) => text || card || notice || system) ?? [];
+  /** How many entries there are down to the newest shown. */
+  const depth = () => entries().findLastIndex(({ seq }) => seq <= last) + 1;
+  const later = beforeFrame(show);
 
-  get conversation() {
-    return this.#id;
-  }
-
-  set conversation(id) {
-    if (id === this.#id) return;
-    this.#id = id;
-    this.#rows.replaceChildren();
-    this.#atEnd = true;
-    this.#readTo = 0;
-    this.#later();
-  }
-
-  #show() {
-    const id = this.#id, log = id ? chat.log(id) : undefined, entries = log?.entries ?? [];
-    this.#note.textContent = id && chat.typing.get(id) ? t("log.typing") : !id || entries.length ? "" : t(log?.loading ? "log.loading" : "log.empty");
-    if (!id || !chat.me) return;
-    if (chat.items.has(id)) chat.load(id).catch((error) => (this.#note.textContent = error.message));
-    if (this.#atEnd) this.#from = entries.length > 2 * PAGE ? entries[entries.length - PAGE].seq : 0;
-    const top = this.#scroller.getBoundingClientRect().top;
+  function show() {
+    if (!current) return;
+    const all = entries();
+    tell(note, chat.typing.get(current) ? t("log.typing") : all.length ? "" : t(chat.log(current)?.loading ? "log.loading" : "log.empty"));
+    if (item()) chat.load(current).catch((error) => tell(note, error.message));
+    if (atEnd) last = Infinity;
+    const end = depth(), above = scroller.getBoundingClientRect().top;
     // Not a date: it goes up when earlier messages of its day come.
-    const first = this.#atEnd ? null : [...this.#rows.children].find((row) => row.className !== "log-day" && row.getBoundingClientRect().bottom > top);
+    const first = atEnd ? null : [...rows.children].find((row) => row.className !== "log-day" && row.getBoundingClientRect().bottom > above);
     const before = first?.getBoundingClientRect().top ?? 0;
-    keyed(this.#rows, this.#list(id, entries.filter(({ seq }) => seq >= this.#from)), (row) => row.key, () => h("li"), (element, row) => this.#put(element, row));
-    if (first) this.#scroller.scrollTop += first.getBoundingClientRect().top - before;
-    else this.#toEnd();
-    this.#read();
+    keyed(rows, list(all.slice(Math.max(0, end - MOST), end), end === all.length), ({ key }) => key, () => h("li"), put);
+    if (first) scroller.scrollTop += first.getBoundingClientRect().top - before;
+    else toEnd();
+    read();
   }
 
-  /** @param {string} id @param {Entry[]} entries */
-  #list(id, entries) {
-    const { me } = chat, item = chat.items.get(id), buyer = me.role === "buyer";
-    const seen = item?.read?.[buyer ? "agent" : "buyer"] ?? 0;
-    /** @type {Map<string, Card>} */ const cards = new Map();
-    for (const { card } of entries) if (card) cards.set(card.proposal_id, card);
+  /** @param {Entry[]} shown @param {boolean} all  whether these are the newest */
+  function list(shown, all) {
+    const { me } = chat, buyer = me.role === "buyer", seen = item()?.read?.[buyer ? "agent" : "buyer"] ?? 0;
+    /** As each is now. */
+    const cards = new Map(entries().map(({ card }) => [card?.proposal_id, card]));
     /** @type {Row[]} */ const rows = [];
     /** When I said what: it may be heard before it is acknowledged. @type {Map<string, number>} */ const said = new Map();
-    let day = 0, last = "";
-    for (const entry of entries) {
-      const { seq, at_ms, text, notice, system } = entry, key = `${seq}`, proposal = entry.card?.proposal_id ?? "";
-      if (!text && !proposal && !notice && !system) continue;
-      const begins = new Date(at_ms).setHours(0, 0, 0, 0), at = () => h("time", time(at_ms));
+    let day = 0, speaker = "";
+    for (const entry of shown) {
+      const { seq, at_ms, text, notice, system } = entry, proposal = entry.card, at = () => h("time", time(at_ms));
+      const begins = new Date(at_ms).setHours(0, 0, 0, 0), sign = date(at_ms, chat.now());
       if (begins !== day) {
-        const sign = date(at_ms, chat.now());
         rows.push({ key: `day ${(day = begins)}`, sign, look: "log-day", parts: () => [sign] });
-        last = "";
+        speaker = "";
       }
-      const card = cards.get(proposal);
-      cards.delete(proposal);
+      const card = proposal?.version === 1 && cards.get(proposal.proposal_id);
       if (text || card) {
         const by = text?.by, mine = by ? (by.role === "buyer") === buyer : !buyer;
-        const name = by && by.role !== "buyer" && by.id !== me.id && by.id !== last ? by.name : "";
-        last = by?.id ?? "";
-        if (text && last === me.id) said.set(text.text, at_ms);
-        const body = () => (card ? cardElement(card, chat, ...this.actions(card)) : h("div.bubble", text?.text));
+        const name = by && by.role !== "buyer" && by.id !== me.id && by.id !== speaker ? by.name : "";
+        speaker = by?.id ?? "";
+        if (text && speaker === me.id) said.set(text.text, at_ms);
+        const body = () => (card ? cardElement(card, chat, ...self.actions(card)) : h("div.bubble", text?.text));
         rows.push({
-          key,
-          sign: card ? `${card.version} ${item?.agent_id}` : name,
+          key: `${seq}`,
+          sign: card ? `${card.version} ${item()?.agent_id}` : name,
           look: mine ? "log-row mine" : "log-row",
           parts: () => [name && h("p.log-meta", name), body(), h("p.log-meta", at(), mine && h("span.log-read"))],
           read: mine ? t(seq <= seen ? "log.read" : "log.unread") : "",
         });
       }
-      if (notice || !(text || card || entry.card?.state === "applying"))
-        rows.push({ key: `line ${key}`, sign: "", look: "log-line", parts: () => [h("span", { "data-code": (notice ?? system)?.code }, lineOf(entry), at())] });
+      if (notice || !(text || card || proposal?.state === "applying"))
+        rows.push({ key: `line ${seq}`, look: "log-line", parts: () => [h(`span.${(notice ?? system)?.code}`, lineOf(entry)), at()] });
     }
-    for (const unsent of chat.outbox)
-      if (unsent.conversation_id === id && (said.get(unsent.text) ?? 0) < unsent.at)
-        rows.push({ key: unsent.id, sign: `${unsent.error?.code} ${chat.state}`, look: "log-row mine unsent", parts: () => [h("div.bubble", unsent.text), this.#unsent(unsent)] });
+    for (const { id, conversation_id, text, at, error } of all ? chat.outbox : [])
+      if (conversation_id === current && (said.get(text) ?? 0) < at)
+        rows.push({ key: id, sign: `${error?.code} ${chat.state}`, look: "log-row mine unsent", parts: () => [h("div.bubble", text), unsent(id, error)] });
     return rows;
   }
 
   /** @param {HTMLElement} element @param {Row} row */
-  #put(element, { sign, look, parts, read = "" }) {
+  function put(element, { sign = "", look, parts, read }) {
     if (element.dataset.sign !== sign) {
       const focused = element.contains(document.activeElement);
       element.dataset.sign = sign;
       element.className = look;
-      element.replaceChildren(...parts().filter(Boolean));
-      if (focused) this.#scroller.focus({ preventScroll: true });
+      fill(element, parts());
+      if (focused) scroller.focus({ preventScroll: true });
     }
-    const mark = read && element.querySelector(".log-read");
-    if (mark && mark.textContent !== read) mark.textContent = read;
-  }
-
-  /** @param {import("./types").Unsent} unsent */
-  #unsent({ id, error }) {
-    if (!error) return h("p.log-meta", t(chat.state === "connected" ? "log.sending" : "log.kept"));
-    return h(
-      "p.log-meta.bad",
-      { role: "alert", title: error.detail },
-      error.title,
-      h("button.plain", () => chat.retry(id).catch(() => {}), t("log.retry")),
-      h("button.plain", () => chat.discard(id), t("log.discard")),
-    );
+    if (read) tell(/** @type {HTMLElement} */ (element.querySelector(".log-read")), read);
   }
 
   /** Speak of what came; of a notice speaks whoever shows it. @param {Entry} entry */
-  #heard(entry) {
+  function heard(entry) {
     const { text, card, notice, system } = entry, mine = text?.by.id === chat.me.id;
-    if (mine) this.#atEnd = true;
-    else if (text || card) this.#below++;
-    if (!notice && !mine && (text || card || system)) announce(text ? `${text.by.name}: ${text.text}` : lineOf(entry));
-    this.#showDown();
+    if (mine) atEnd = true;
+    else if (text || card) below++;
+    if (!notice && !mine && (text || card || system)) announce(text ? dotted(text.by.name, text.text) : lineOf(entry));
+    showDown();
   }
 
-  #showDown() {
-    if (this.#atEnd) this.#below = 0;
-    this.#down.hidden = this.#atEnd;
-    this.#down.replaceChildren(icon("down"), t(this.#below ? "log.below" : "log.down", { count: this.#below }));
+  function showDown() {
+    if (atEnd) below = 0;
+    down.hidden = atEnd;
+    fill(down, icon("down"), t(below ? "log.below" : "log.down", { count: below }));
   }
 
-  #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+  function scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = scroller, all = entries(), end = depth();
+    const left = scrollHeight - clientHeight - scrollTop;
     // Rows that come in sight may grow: only who scrolls up leaves the end.
-    this.#atEnd = scrollHeight - clientHeight - scrollTop < NEAR_END || (this.#atEnd && scrollTop >= this.#top);
-    this.#top = scrollTop;
-    this.#showDown();
-    this.#read();
-    if (!this.#id || this.#atEnd || scrollTop > NEAR_TOP) return;
-    const earlier = chat.log(this.#id)?.entries.filter(({ seq }) => seq < this.#from) ?? [];
-    if (!earlier.length) return chat.older(this.#id).catch(() => {});
-    this.#from = earlier.at(-PAGE)?.seq ?? 0;
-    this.#later();
+    atEnd = end === all.length && (left < AT_END || (atEnd && scrollTop >= top));
+    top = scrollTop;
+    showDown();
+    read();
+    if (atEnd) return;
+    let to = end;
+    if (scrollTop < NEAR && end > MOST) to = Math.max(MOST, end - STEP);
+    else if (scrollTop < NEAR) chat.older(current).then((more) => more && scrolled(), () => {});
+    else if (left < NEAR) to = Math.min(all.length, end + STEP);
+    last = all[to - 1]?.seq ?? Infinity;
+    if (to !== end) later();
   }
 
-  #toEnd() {
-    this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    this.#atEnd = true;
-    this.#showDown();
+  function toEnd() {
+    const far = last !== Infinity;
+    last = Infinity;
+    atEnd = true;
+    if (far) show();
+    scroller.scrollTop = scroller.scrollHeight;
+    showDown();
   }
 
   /** The newest is in sight of somebody: so all is read. */
-  #read() {
-    const id = this.#id ?? "", item = chat.items.get(id), newest = chat.log(id)?.entries.at(-1)?.seq ?? 0;
+  function read() {
+    const { unread, agent_id } = item() ?? {}, newest = entries().at(-1)?.seq ?? 0;
     // Of several frames in a window one has the focus, but all are looked at.
-    const looked = document.hasFocus() || (window.parent !== window && !document.hidden && this.checkVisibility());
-    if (!item?.unread || newest <= this.#readTo || !this.#atEnd || !looked) return;
-    if (chat.me.role !== "buyer" && item.agent_id !== chat.me.id) return;
-    this.#readTo = newest;
-    chat.command("read", { conversation_id: id, seq: newest }).catch(() => (this.#readTo = 0));
+    const looked = document.hasFocus() || (window.parent !== window && !document.hidden && self.checkVisibility());
+    if (!unread || newest <= readTo || !atEnd || !looked) return;
+    if (chat.me.role !== "buyer" && agent_id !== chat.me.id) return;
+    readTo = newest;
+    chat.command("read", { conversation_id: current, seq: newest }).catch(() => (readTo = 0));
   }
+
+  const sent = (/** @type {string} */ proposal) => entries().findIndex(({ card }) => card?.version === 1 && card.proposal_id === proposal);
+  self.cardOf = (proposal) => rows.querySelector(`[data-key="${entries()[sent(proposal)]?.seq}"] .card`);
+  self.goTo = async (proposal) => {
+    while (sent(proposal) < 0 && (await chat.older(current)));
+    const all = entries(), at = sent(proposal);
+    if (at < 0) return;
+    atEnd = false;
+    last = all[Math.min(at + STEP, all.length - 1)].seq;
+    show();
+    const card = /** @type {HTMLElement} */ (self.cardOf(proposal));
+    card.tabIndex = -1;
+    card.scrollIntoView({ block: "center" });
+    card.focus({ preventScroll: true });
+  };
+
+  self.append(scroller, down);
+  follow("change", later);
+  follow("entry", ({ entry }) => heard(entry));
+  chat.on("turn", () => {
+    fill(rows);
+    atEnd = true;
+    readTo = 0;
+    later();
+  });
+  chat.on("outbox typing state", later);
+  for (const type of ["focus", "visibilitychange"]) addEventListener(type, read);
+  const observer = new ResizeObserver(() => atEnd && toEnd());
+  for (const element of [rows, scroller]) observer.observe(element);
+});
+
+/** What stands below a message that was not taken yet. @param {string} id @param {Frame} [error] */
+function unsent(id, error) {
+  if (!error) return h("p.log-meta", t(chat.state === "connected" ? "log.sending" : "log.kept"));
+  return h(
+    "p.log-meta.bad",
+    { role: "alert", title: error.detail },
+    error.title,
+    h("button.plain", () => chat.retry(id).catch(() => {}), t("log.retry")),
+    h("button.plain", () => chat.discard(id), t("log.discard")),
+  );
 }
 
 /** What is no message, in one line. @param {Entry} entry */
 function lineOf({ notice, system, card }) {
-  const text = (notice ?? system)?.text ?? `${card?.title} · ${card?.label}`;
-  const of = notice?.order_id && t("card.order", { order: notice.order_id });
-  return [text, of, notice?.reason?.text ?? card?.comment].filter(Boolean).join(" · ");
+  const what = notice ?? system;
+  return dotted(what ? what.text : card?.title, !what && card?.label, notice?.order_id && t("card.order", { order: notice.order_id }), notice?.reason?.text ?? card?.comment);
 }
-
-customElements.define("assent-log", AssentLog);

@@ -1,76 +1,41 @@
 /**
- * What must not be overlooked: toasts, the notice centre, the page's title, desktop notifications.
+ * What must not be overlooked: the notice centre, toasts, the page's title, desktop notifications.
  *
  * Law: the centre keeps no record: it is read from the logs (`missed`), and goes on with what happens live.
  */
 
-import { announce, h, icon, keyed } from "./dom.js";
-import { date, t, time } from "./i18n.js";
-import { chat } from "./session.js";
+import { h, icon, keyed, panel, tell } from "./dom.js";
+import { date, dotted, t, time } from "./i18n.js";
+import { chat, turnTo } from "./session.js";
+import { toast } from "./toast.js";
 
-const DAY = 86_400_000, LASTS = 8000, QUIET = ["reply_warning", "reply_overdue"];
-/** @type {Record<string, string>} */
-const KINDS = { agreed: "good", rejected: "bad", reply_overdue: "bad", delayed: "info" };
-const toasts = document.body.appendChild(h("div.toasts"));
-/** Whether the desktop may be written on. */
-const desktop = () => globalThis.Notification?.permission;
+const DAY = 86_400_000;
 
-/** Show for a while. @param {string} title @param {string} [detail] @param {string} [kind] @param {() => void} [onclick] */
-export function toast(title, detail = "", kind = "info", onclick) {
-  const dismiss = () => shown.remove(), act = () => (dismiss(), onclick?.());
-  const leave = () => (shown.matches(":hover, :focus-within") ? setTimeout(leave, LASTS) : dismiss());
-  const shown = h(
-    "div.toast.box",
-    { "data-kind": kind },
-    h(onclick ? "button" : "div", act, h("b", title), detail),
-    h("button.plain", { ariaLabel: t("notices.dismiss"), onclick: dismiss }, icon("x")),
-  );
-  setTimeout(leave, LASTS);
-  if (toasts.childElementCount > 3) toasts.firstChild?.remove();
-  toasts.append(shown);
-  announce(`${title} ${detail}`, kind === "bad");
-}
-
-/** What a command is answered, or a module; a refusal is shown instead. @template T @param {Promise<T>} answer */
-export async function attempt(answer) {
-  try {
-    return await answer;
-  } catch (error) {
-    const { problem, detail } = /** @type {import("./chat.js").CommandError} */ (error);
-    toast(problem?.title ?? t("connection.offline"), detail, "bad");
-  }
-}
-
-/** The bell, and behind it the centre. @param {(id: string) => void} open */
-export function noticeCentre(open) {
-  /** @type {Map<string, { key: string, id: string, at_ms: number, code: string, text: string, buyer: string, kind: string, detail: string }>} */
+/** The bell, and behind it the centre. */
+export function noticeCentre() {
+  /** @type {Map<string, { key: string, at_ms: number, code: string, text: string, buyer: string, detail: string, turn: () => void }>} */
   const known = new Map();
   const { title } = document;
   let from = 0, seen = 0, behind = 0;
-  const list = h("ol", { "data-empty": t("notices.empty") });
+  const list = h("ol", { "data-empty": t("notices.empty") }), count = h("span.badge"), bell = h("button.plain", icon("bell"), count);
   const ask = h("button", () => Notification.requestPermission().then(show), t("notices.ask"));
   const seenAt = () => `assent:seen:${chat.me.shop_id}.${chat.me.id}`;
-  const ontoggle = () => {
+  const look = () => {
     localStorage.setItem(seenAt(), String((seen = chat.now())));
     show();
   };
-  const panel = h(
-    "div.panel.centre.box",
-    { popover: "auto", role: "dialog", ariaLabel: t("notices.title"), ontoggle },
-    h("div.row", h("h2", t("notices.title")), ask),
-    list,
-  );
-  const count = h("span.badge"), bell = h("button.plain", { popoverTargetElement: panel }, icon("bell"), count);
+  const centre = panel(bell, "centre", t("notices.title"), look, h("header", h("h2", t("notices.title")), ask), list);
+  /** Whether the desktop may be written on. */
+  const desktop = () => globalThis.Notification?.permission;
 
   function show() {
     const all = [...known.values()].sort((a, b) => b.at_ms - a.at_ms), unseen = all.filter(({ at_ms }) => at_ms > seen).length;
-    count.textContent = unseen ? String(unseen) : "";
+    tell(count, unseen ? String(unseen) : "");
     bell.ariaLabel = bell.title = t("notices.bell", { count: unseen });
     ask.hidden = desktop() !== "default";
-    keyed(list, all, ({ key }) => key, ({ id, buyer, at_ms, kind, text, detail }) => {
+    keyed(list, all, ({ key }) => key, ({ code, buyer, at_ms, text, detail, turn }) => {
       const now = chat.now(), at = `${now - at_ms > DAY / 2 ? date(at_ms, now) : ""} ${time(at_ms)}`;
-      const turn = () => (panel.hidePopover(), open(id));
-      return h("li", h("button.plain", turn, h("b", buyer), h("time.muted", at), h("span", { "data-kind": kind }, text), h("span.muted", detail)));
+      return h("li", h("button.plain", () => (centre.hidePopover(), turn()), h("b", buyer), h("time.muted", at), h(`span.${code}`, text), h("span.muted", detail)));
     });
   }
 
@@ -78,10 +43,9 @@ export function noticeCentre(open) {
   function take(id, { seq, at_ms, notice }) {
     const key = `${id} ${seq}`;
     if (!notice || (notice.agent_id ?? chat.me.id) !== chat.me.id || known.has(key)) return;
-    const { code, text, order_id, reason } = notice;
-    const buyer = chat.items.get(id)?.buyer_name ?? notice.buyer ?? id.split(".")[1];
-    const detail = [order_id && t("card.order", { order: order_id }), reason?.text].filter(Boolean).join(" · ");
-    const taken = { key, id, at_ms, code, text, buyer, kind: KINDS[code] ?? "warn", detail };
+    const { code, text, order_id, reason } = notice, buyer = chat.items.get(id)?.buyer_name ?? notice.buyer ?? id.split(".")[1];
+    const turn = () => chat.items.has(id) && turnTo(id);
+    const taken = { key, at_ms, code, text, buyer, turn, detail: dotted(order_id && t("card.order", { order: order_id }), reason?.text) };
     known.set(key, taken);
     return taken;
   }
@@ -103,25 +67,25 @@ export function noticeCentre(open) {
     const taken = take(id, entry);
     if (!taken) return;
     show();
-    const { key, code, buyer, kind, detail } = taken, quiet = QUIET.includes(code);
-    const text = quiet ? taken.text : `${buyer} · ${taken.text}`, turn = () => open(id);
-    toast(text, detail, kind, turn);
+    // Of a reply that is due the text itself says whose, and nobody is called back for it.
+    const { key, code, buyer, text, detail, turn } = taken, quiet = code.startsWith("reply_"), said = quiet ? text : dotted(buyer, text);
+    toast(said, detail, code, turn);
     if (quiet || document.hasFocus()) return;
-    document.title = `(${++behind}) ${text}`;
-    if (desktop() === "granted")
-      new Notification(buyer, { body: taken.text, tag: key }).onclick = () => (window.focus(), turn());
+    document.title = `(${++behind}) ${said}`;
+    if (desktop() === "granted") new Notification(buyer, { body: text, tag: key }).onclick = () => (window.focus(), turn());
   });
-  addEventListener("focus", () => ((behind = 0), (document.title = title)));
-  document.body.append(panel);
+  addEventListener("focus", () => {
+    behind = 0;
+    document.title = title;
+  });
   return bell;
 }
 
 /** What an absence was like, once. */
 function summary() {
-  const { missed } = chat.welcome ?? {}, key = `${chat.name}:missed`, last = String(missed?.to_ms);
-  if (!missed || sessionStorage.getItem(key) === last) return;
-  sessionStorage.setItem(key, last);
-  const { outcomes, new_conversations, handed_on, overdue } = missed;
-  const counts = Object.entries({ ...outcomes, new_conversations, handed_on, overdue }).filter(([, count]) => count);
-  if (counts.length) toast(t("notices.missed"), counts.map(([what, count]) => t(`notices.missed.${what}`, { count })).join(" · "));
+  const { missed } = chat.welcome ?? {}, key = `${chat.name}:missed`, until = String(missed?.to_ms);
+  if (!missed || sessionStorage.getItem(key) === until) return;
+  sessionStorage.setItem(key, until);
+  const counts = Object.entries({ ...missed, ...missed.outcomes }).map(([what, count]) => count > 0 && t(`notices.missed.${what}`, { count }));
+  if (counts.some(Boolean)) toast(t("notices.missed"), dotted(...counts));
 }

@@ -1,117 +1,106 @@
-/** <assent-orders>: the orders (个人订单) of a conversation's buyer. Law: their buttons are the only way to 改规格 (R1). */
+/** <assent-orders>: the orders (个人订单) of the buyer turned to. Law: their buttons are the only way to 改规格 (R1). */
 
 import { showLeft } from "./card.js";
-import { announce, everySecond, h, keyed, spoken } from "./dom.js";
+import { announce, define, everySecond, fill, h, keyed, spoken, tell } from "./dom.js";
 import { money, t } from "./i18n.js";
-import { attempt } from "./notices.js";
-import { chat } from "./session.js";
+import { pick } from "./picker.js";
+import { chat, current, follow, item, mine } from "./session.js";
+import { attempt } from "./toast.js";
 
 /** @import { Order } from "./types" */
 
-export class AssentOrders extends HTMLElement {
-  #id = "";
-  /** @type {Order[] | null} */ #orders = null;
-  #currency = "";
-  #problem = "";
-  #turn = 0;
-  #note = h("p.note.is-info", { id: "orders-note", role: "status" });
-  #list = h("ul");
+define("assent-orders", (self) => {
+  /** @type {Order[] | null} */ let orders = null;
+  let currency = "", problem = "", turn = 0, soon = 0;
+  const note = h("p.note.info", { id: "orders-note", role: "status" }), list = h("ul");
 
-  connectedCallback() {
-    const read = () => this.#read();
-    let soon = 0;
-    const readSoon = () => {
-      clearTimeout(soon);
-      soon = setTimeout(read, 50);
-    };
-    this.replaceChildren(h("header", h("h2", t("orders.title")), h("button.plain", read, t("orders.refresh"))), this.#note, this.#list);
-    chat.on("welcome", readSoon);
-    chat.on("entry", ({ id, entry }) => id === this.#id && entry.card && readSoon());
-    chat.on("change", ({ id }) => id === this.#id && this.#show());
-    // An order that moves without a card tells nobody.
-    document.addEventListener("visibilitychange", () => document.hidden || read());
-    this.#show();
-  }
-
-  set conversation(/** @type {string} */ id) {
-    if (id === this.#id) return;
-    this.#id = id;
-    this.#orders = null;
-    this.#read();
-  }
-
-  async #read() {
-    const turn = ++this.#turn;
-    this.ariaBusy = "true";
-    this.#problem = "";
-    this.#show();
-    if (!this.#id || chat.state !== "connected") return;
+  async function read() {
+    const asked = ++turn;
+    problem = "";
+    show();
+    if (!current || chat.state !== "connected") return;
+    self.ariaBusy = "true";
     try {
-      const ok = await chat.command("orders", { conversation_id: this.#id });
-      if (turn !== this.#turn) return;
-      [this.#orders, this.#currency] = [ok.orders, ok.currency];
+      const ok = await chat.command("orders", { conversation_id: current });
+      if (asked !== turn) return;
+      ({ orders, currency } = ok);
     } catch (error) {
-      if (turn !== this.#turn) return;
-      this.#problem = t("orders.failed", { title: /** @type {Error} */ (error).message });
+      if (asked !== turn) return;
+      problem = t("orders.failed", { title: /** @type {Error} */ (error).message });
     }
-    this.ariaBusy = "false";
-    this.#show();
+    self.ariaBusy = "false";
+    show();
   }
 
   /** Why this agent can ask for no change here, or "". */
-  get #notMine() {
-    const { agent_id: id, agent_name: agent } = chat.items.get(this.#id) ?? {};
-    return id === chat.me?.id ? "" : t(id ? "orders.not_mine" : "orders.unassigned", { agent });
+  function notMine() {
+    const agent = item()?.agent_name;
+    return mine() ? "" : t(agent ? "orders.not_mine" : "orders.unassigned", { agent });
   }
 
-  #show() {
-    const orders = this.#orders;
-    this.#note.textContent = !this.#id ? t("orders.choose") : this.#problem || (orders?.length ? this.#notMine : t(orders ? "orders.none" : "orders.loading"));
-    keyed(this.#list, orders ?? [], (order) => order.id, (order) => this.#row(order), (row, order) => row.update(order));
+  function show() {
+    tell(note, !current ? t("orders.choose") : problem || (orders?.length ? notMine() : t(orders ? "orders.none" : "orders.loading")));
+    keyed(list, orders ?? [], (order) => order.id, row, (element, order) => element.update(order));
   }
 
   /** An order; its buttons are never made anew, and so keep their focus. @param {Order} order */
-  #row(order) {
-    const { id } = order, conversation_id = this.#id;
+  function row(order) {
+    const { id } = order, conversation_id = current;
     const info = h("div"), left = h("span"), why = h("p", { id: `why-${id}` });
-    const pick = async () => {
+    const change = h("button", { "aria-describedby": `${why.id} orders-note`, onclick: async () => {
       if (change.ariaDisabled === "true") return announce(change.title);
-      this.#read();
-      const sent = await (await attempt(import("./picker.js")))?.pick(conversation_id, order);
-      change.focus();
-      if (sent) announce(t("orders.sent", { order: id }));
-      else this.#read();
-    };
-    const take = async () => {
+      await pick(conversation_id, order);
+      read();
+    } });
+    const withdraw = h("button", { "aria-describedby": why.id, onclick: async () => {
       change.focus();
       if (await attempt(chat.command("withdraw", { conversation_id, proposal_id: order.card?.proposal_id }))) announce(t("orders.withdrawn", { order: id }));
-    };
-    const change = h("button", { "aria-describedby": `${why.id} orders-note`, onclick: pick });
-    const withdraw = h("button", { "aria-describedby": why.id, onclick: take }, t("orders.withdraw"));
+    } }, t("orders.withdraw"));
     const tick = () => {
       if (order.card?.state === "pending") showLeft(left, order.card.deadline_ms - chat.now());
-      else left.textContent = "";
+      else tell(left, "");
     };
     const line = (/** @type {string} */ what, /** @type {number} */ cents, /** @type {string[]} */ ...more) =>
-      h("p.order-line", h("span", what), h("span.amount", money(cents, this.#currency)), more.map((text) => h("span.muted", text)));
+      h("p.order-line", h("span", what), h("span", money(cents, currency)), more.map((text) => h("span.muted", text)));
     const update = (/** @type {Order} */ now) => {
-      const { card, refusal, status, label, tags, lines, total_cents } = (order = now), notMine = this.#notMine;
-      info.replaceChildren(
-        h("p.order-head.row", h("b", id), h("span.chip", { "data-status": status }, label), tags.map((tag) => h("span.chip.bad", tag.label))),
-        ...lines.map((one) => line(one.title, one.unit_price_cents, one.spec, `× ${one.quantity}`)),
+      const { card, refusal, status, label, tags, lines, total_cents } = (order = now), no = notMine();
+      fill(
+        info,
+        h("p.row", h("b", id), h(`span.chip.${status}`, label), tags.map((tag) => h("span.chip.bad", tag.label))),
+        lines.map((one) => line(one.title, one.unit_price_cents, one.spec, `× ${one.quantity}`)),
         line(t("orders.total"), total_cents),
       );
-      change.textContent = t(`orders.${card?.state ?? "change"}`);
-      change.title = card ? t(`orders.${card.state}.why`) : refusal ? `${refusal.title} ${refusal.detail}` : notMine;
+      tell(change, t(`orders.${card?.state ?? "change"}`));
+      change.title = card ? t(`orders.${card.state}.why`) : refusal ? `${refusal.title} ${refusal.detail}` : no;
       change.ariaDisabled = String(Boolean(change.title));
-      why.replaceChildren(left, card ? "" : (refusal?.title ?? ""), spoken(card ? change.title : refusal?.detail));
-      withdraw.hidden = card?.state !== "pending" || notMine !== "";
+      fill(why, left, !card && refusal?.title, spoken(card ? change.title : refusal?.detail));
+      withdraw.hidden = card?.state !== "pending" || no !== "";
       tick();
     };
-    const row = h("li.order.box", info, h("div.order-foot.row", why, withdraw, change));
-    everySecond(row, tick);
-    return Object.assign(row, { update });
+    const choose = () => {
+      self.chosen = id;
+      for (const one of list.children) one.ariaCurrent = String(one === element);
+    };
+    const element = h("li.order.box", { onclick: choose, onfocusin: choose }, info, h("div.order-foot.row", why, withdraw, change));
+    everySecond(element, tick);
+    return Object.assign(element, { update });
   }
-}
 
-customElements.define("assent-orders", AssentOrders);
+  self.chosen = "";
+  self.append(h("header", h("h2", t("orders.title")), h("button.plain", read, t("orders.refresh"))), note, list);
+  chat.on("turn", () => {
+    orders = null;
+    self.chosen = "";
+    read();
+  });
+  const readSoon = () => {
+    clearTimeout(soon);
+    soon = setTimeout(read, 50);
+  };
+  chat.on("welcome", readSoon);
+  follow("entry", ({ entry }) => entry.card && readSoon());
+  follow("change", show);
+  // An order that moves without a card tells nobody.
+  document.addEventListener("visibilitychange", () => document.hidden || read());
+  show();
+});

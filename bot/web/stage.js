@@ -1,8 +1,8 @@
 /** The demo's stage: both screens in one window, what to do next, and buttons for what the rest of the world does. */
 
 import { ChatClient } from "./chat.js";
-import { everySecond, h, icon } from "./dom.js";
-import { locale, otherLocale, switchLocale, switchTheme, t } from "./i18n.js";
+import { everySecond, fill, h, icon, tell } from "./dom.js";
+import { dotted, locale, otherLocale, switchLocale, switchTheme, t } from "./i18n.js";
 
 const MOVES = ["pay", "ship", "refund"], SHORT = 30, REAL = 7200;
 /** At most so much is left once the hours have passed, in ms. */
@@ -31,20 +31,15 @@ function begin() {
   const short = h("input", { type: "checkbox", role: "switch", onchange: () => play("window", { seconds: short.checked ? SHORT : REAL }) });
   const steps = [1, 2, 3].map((step) => h("li.row", h("b", step), h("span", t(`stage.step${step}`))));
   const screens = [screen("workbench", first, second, t("stage.other", second)), screen("chat", buyer, buyer, t("stage.device"))];
-  const tabs = screens.map(({ id }) => h("button", { value: id, onclick: () => turn(id) }, t(`stage.tab.${id}`)));
-  const turn = (id = "workbench") => {
-    document.body.dataset.shown = id;
-    for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.value === id));
-  };
 
   const play = async (path = "", body = {}) => {
     playing = true;
     show();
     try {
       world = { ...world, ...(await ask(path, body)) };
-      said.textContent = t(`stage.done.${path.split("/").at(-1)}`, { order: order.value });
+      tell(said, t(`stage.done.${path.split("/").at(-1)}`, { order: order.value }));
     } catch (error) {
-      said.textContent = /** @type {Error} */ (error).message;
+      tell(said, /** @type {Error} */ (error).message);
       await look();
     }
     playing = false;
@@ -52,15 +47,15 @@ function begin() {
   };
   const look = async () => (world = await ask("session").catch(() => world));
 
-  /** What the orders allow. */
+  /** What the orders allow; the one chosen stays, and at first it is one whose specs can be changed. */
   const show = () => {
-    const chosen = order.value || world.order_id;
-    /** @type {any[]} */ const orders = world.orders.filter((/** @type {any} */ { id, moves }) => id === chosen || MOVES.some((move) => moves.includes(move)));
-    const name = ({ id = "", label = "", tags = [{ label: "" }], lines = [{ title: "" }] }) => [id, label, ...tags.map((tag) => tag.label), lines[0].title].join(" · ");
-    order.replaceChildren(...orders.map((one) => h("option", { value: one.id }, name(one))));
-    order.value = chosen;
-    const possible = orders.find(({ id }) => id === chosen).moves;
-    for (const button of moves) button.disabled = playing || !possible.includes(button.value);
+    const possible = ({ moves = [""] }) => MOVES.some((move) => moves.includes(move));
+    /** @type {any[]} */ const all = world.orders, open = all.filter(({ can_change }) => can_change);
+    const chosen = all.find(({ id }) => id === order.value) ?? open.find(({ id }) => id === world.order_id) ?? open[0] ?? all.find(possible) ?? all[0];
+    fill(order, all.filter((one) => one === chosen || possible(one)).map(({ id, label, tags, lines: [{ title }] }) =>
+      h("option", { value: id }, dotted(id, label, ...tags.map((/** @type {any} */ tag) => tag.label), title))));
+    order.value = chosen.id;
+    for (const button of moves) button.disabled = playing || !chosen.moves.includes(button.value);
     short.disabled = playing;
     short.checked = world.window_ms <= SHORT * 1000;
     tick();
@@ -81,18 +76,16 @@ function begin() {
       h("button.plain", { onclick: switchLocale, lang: otherLocale }, t("stage.language")),
       h("button.plain", { onclick: switchTheme, ariaLabel: t("stage.theme") }, icon("theme")),
     ),
-    h("nav", tabs),
     h("main", screens),
     h("footer.box", { role: "region", ariaLabel: t("stage.world") }, h("b", t("stage.world")), order, moves, pass, h("label.row", { title: t("stage.short.why") }, short, t("stage.short")), said),
   );
-  turn();
   show();
   everySecond(document.body, tick);
   chat.on("entry", async ({ entry: { card } }) => {
     if (!card) return;
     over = !card.buttons.length && card.state !== "applying";
     if (card.version === 1) order.value = card.order_id;
-    if (over) said.textContent = "";
+    if (over) tell(said, "");
     await look();
     show();
   });

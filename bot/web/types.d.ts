@@ -151,12 +151,19 @@ declare global {
   type Frame = WireFrame;
   type Item = WireItem;
   interface HTMLElementTagNameMap {
-    "assent-log": import("./log.js").AssentLog;
-    "assent-composer": import("./composer.js").AssentComposer;
-    "assent-connection": import("./connection.js").AssentConnection;
-    "assent-list": import("./list.js").AssentList;
-    "assent-orders": import("./orders.js").AssentOrders;
-    "assent-strip": import("./strip.js").AssentStrip;
+    /** `actions` are a card's buttons; `cardOf` a proposal's card where it stands, `goTo` shows it, however long ago it was sent. */
+    "assent-log": HTMLElement & {
+      actions(card: Card): HTMLElement[];
+      cardOf(proposal: string): HTMLElement | null;
+      goTo(proposal: string): Promise<void>;
+    };
+    /** `block` says why nothing can be said here now, null if it can; `insert` puts a text where the cursor is. */
+    "assent-composer": HTMLElement & { block(why: string | null): void; insert(text: string): void };
+    /** `chosen` is the order that the agent turned to, or "". */
+    "assent-orders": HTMLElement & { chosen: string };
+    "assent-connection": HTMLElement;
+    "assent-list": HTMLElement;
+    "assent-strip": HTMLElement;
   }
 }
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import runpy
+import sys
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -56,6 +58,16 @@ async def test_scripts_and_styles_go_without_comments_and_indentation(browser: C
     assert len(served) < len(source)
     assert "/*" not in served
     assert "  " not in served
+    assert not re.search(r"\bvoid\b", re.sub(r"/\*.*?\*/", "", source, flags=re.S)), "what follows it would be left out"
+
+
+async def test_where_nothing_shortens_them_they_are_served_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "minify", None)
+    app = web.Application()
+    app.add_routes(runpy.run_path(pages.__file__)["Pages"]().routes())
+    async with TestClient(TestServer(app)) as client:
+        for name in SERVED:
+            assert await (await client.get(f"/web/{name}")).read() == (WEB / name).read_bytes(), name
 
 
 async def test_how_another_site_uses_the_client_is_told_in_its_source(browser: Client) -> None:

@@ -92,6 +92,21 @@ def test_a_text_that_nobody_wrote_is_a_mistake_at_once():
         text("price.due", Locale.EN, cents=5)
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("¥12.50", "¥12.50"),
+        ("مرحبا", "\u2068مرحبا\u2069"),
+        ("\u202egpj", "\u2068\u202egpj\u2069"),
+        ("\u2067a", "\u2068\u2067a\u2069\u2069"),
+        ("\u2068a\u2069\u2069\u202eb", "\u2068\u2068a\u2069\u202eb\u2069"),
+    ],
+)
+def test_a_value_turns_nothing_around_but_itself(value, written):
+    """Isolated where it is written from right to left or says so; what it begins ends with it, nothing else does."""
+    assert text("price.due", Locale.ZH_CN, amount=value) == f"修改后应付 {written}"
+
+
 def test_any_package_can_have_texts():
     assert Texts("cards").by_locale == TEXTS.by_locale
     assert "state.pending" in TEXTS

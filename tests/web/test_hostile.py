@@ -14,7 +14,8 @@ from tests.web.screens import Screens
 from tests.web.workbench import Workbench
 
 MARKUP = '<img src=x onerror="window.pwned=1"><script>window.pwned=2</script>'
-RTL = "\u202egpj.exe\u2067مرحبا"
+RTL = "\u2069\u202egpj.exe\u2067مرحبا"
+"""Ends an isolate that it did not begin, and begins two more that it does not end."""
 LONG = "W" * 300
 MESSAGES = [
     MARKUP,
@@ -29,6 +30,8 @@ MESSAGES = [
     "constructor",
 ]
 PERSON = f"{RTL}<b>{LONG[:80]}</b>{MARKUP[:40]}"
+ALONE = f"\u2068{PERSON[1:]}\u2069\u2069"
+"""That name among other words: what it ends is nothing of ours, and what it begins ends with it."""
 ORDER = "lin-wan-paid"
 
 MADE = "() => [window.pwned, document.querySelectorAll('body :is(img, script, iframe, object)').length]"
@@ -43,6 +46,27 @@ TOO_WIDE = """() => {
     }).map((element) => `${element.tagName}.${element.className}: ${element.textContent.slice(0, 30)}`);
 }"""
 """What is wider than its place, but for what ends in an ellipsis, and the strip, which scrolls."""
+
+TURNED = """() => {
+    const found = [], range = document.createRange();
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node; (node = walker.nextNode()); ) {
+        let line = NaN, last = 0;
+        if (!node.parentElement.checkVisibility() || node.parentElement.closest(".sr-only")) continue;
+        for (const { index } of node.data.matchAll(/[\u4e00-\u9fff]/g)) {
+            range.setStart(node, index);
+            range.setEnd(node, index + 1);
+            const { left, top } = range.getBoundingClientRect();
+            if (top === line && left <= last) {
+                found.push(node.data.slice(0, 160));
+                break;
+            }
+            [line, last] = [top, left];
+        }
+    }
+    return found;
+}"""
+"""Texts of ours, all in Chinese here, that do not run from left to right on a line."""
 
 
 def hostile_shop() -> ShopFile:
@@ -66,8 +90,13 @@ def token(role: Role, id: str) -> str:
 
 
 async def harmless(page: Page) -> None:
-    """Nothing ran, nothing was made, nothing sticks out."""
+    """Nothing ran, nothing was made, nothing is turned around or sticks out.
+
+    Seen to fail where a name is not a box of its own in its line. That it is isolated in a text is asserted where there
+    is one (ALONE), seen to fail without, in the page's texts and in the server's.
+    """
     assert await page.evaluate(MADE) == [None, 0]
+    assert await page.evaluate(TURNED) == []
     assert await page.evaluate(TOO_WIDE) == []
 
 
@@ -103,7 +132,8 @@ async def test_hostile_text_stays_text_and_in_its_place(
     await phone.answer("拒绝", MARKUP + LONG[:60])
     await expect(phone.card(ORDER, "已拒绝")).to_contain_text(MARKUP)
     await expect(workbench.card(ORDER, "已拒绝")).to_contain_text(MARKUP)
-    await expect(workbench.toasts.first).to_contain_text(PERSON)
+    await expect(workbench.toasts.first).to_contain_text(ALONE)
+    await harmless(workbench.page)
     await screens.workbench(token=token(Role.AGENT, "ahe"))
     await _elsewhere(workbench)
     await harmless(workbench.page)
@@ -113,17 +143,10 @@ async def test_hostile_text_stays_text_and_in_its_place(
 
 
 async def _elsewhere(workbench: Workbench) -> None:
-    """The notice centre, a quick reply of one's own, and a transfer to somebody of that name."""
+    """The notice centre, the title of a window that nobody looks at, and a transfer to somebody of that name."""
     page = workbench.page
     await workbench.bell.click()
     await expect(workbench.notices).to_contain_text(PERSON)
-    await harmless(page)
-    await page.keyboard.press("Escape")
-    await page.get_by_role("button", name="快捷短语").click()
-    await page.get_by_role("textbox", name="标题").fill(MARKUP[:50])
-    await page.get_by_role("textbox", name="内容").fill("{buyer}，" + LONG)
-    await page.get_by_role("button", name="新增短语").click()
-    await expect(page.get_by_role("dialog", name="快捷短语")).to_contain_text(LONG)
     await harmless(page)
     await page.keyboard.press("Escape")
     await page.get_by_role("button", name="转接").click()
@@ -132,4 +155,6 @@ async def _elsewhere(workbench: Workbench) -> None:
     await dialog.get_by_role("textbox").fill(MARKUP)
     await harmless(page)
     await dialog.get_by_role("button", name="转接").click()
-    await expect(workbench.orders).to_contain_text(f"此会话由 {PERSON} 接待")
+    await expect(workbench.line("将会话转接给")).to_contain_text(f"{ALONE} 将会话转接给 {ALONE}")
+    await expect(workbench.orders).to_contain_text(f"此会话由 {ALONE} 接待")
+    await harmless(page)

@@ -37,3 +37,19 @@ async def test_both_screens_and_the_rest_of_the_world(screens: Screens, town: To
         await expect(workbench.card(SECOND, "已失效")).to_be_visible()
         await expect(page.get_by_role("button", name="买家申请退款")).to_be_disabled()
         assert await find(page, "stage") == []
+
+
+async def test_a_stage_that_is_opened_late_chooses_an_order_that_can_still_change(screens: Screens, town: Town) -> None:
+    """The first of the example's orders is settled by then. Seen to fail where that one is chosen all the same."""
+    async with Demo.running(town.redis_url) as demo:
+        page = await screens.page("/", on=demo.url, viewport=DESK)
+        orders = page.get_by_role("combobox", name="林晚的订单")
+        await expect(orders).to_have_value(FIRST)
+        await page.get_by_role("button", name="买家申请退款").click()
+        await expect(page.get_by_role("button", name="买家申请退款")).to_be_disabled()
+        await page.reload()
+        await expect(orders.get_by_role("option").first).to_be_attached()
+        chosen = await orders.input_value()
+        assert chosen != FIRST
+        state = await page.evaluate("async () => (await fetch('/demo/session')).json()")
+        assert next(order for order in state["orders"] if order["id"] == chosen)["can_change"]

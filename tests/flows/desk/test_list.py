@@ -82,7 +82,7 @@ async def test_groups_are_counted_and_each_has_its_order(town: Town) -> None:
 
     assert page["counts"] == {"to_reply": 2, "in_progress": 2, "unassigned": 2}
     assert page["total"] == 6
-    # 待回复: the longest wait first; 进行中: the newest line first; 待分配: the oldest first.
+    # 待回复: the longest wait first; 进行中: the newest line first; 未分配: the oldest first.
     assert ids(page) == ["b1", "b3", "b2", "b4", "b5", "b6"]
     assert [item["group"] for item in page["conversations"]] == [
         *("to_reply", "to_reply", "in_progress", "in_progress", "unassigned", "unassigned")
