@@ -15,7 +15,7 @@ from tests.faults.torture.planted import PLANTED
 from tests.faults.torture.run import Outcome, Plan, judge_again, torture
 from tests.faults.torture.stores import NAMES
 
-ROUND_S = 120.0
+ROUND_S = 240.0
 """Seconds of breaking in one round, each on the next store; then everything is judged, and begins anew."""
 SHOWN = 20
 
@@ -38,6 +38,7 @@ def main() -> int:
             agents=given.agents,
             faults=given.faults or None,
             planted=given.planted,
+            alone=len(outcomes) < len(given.store),
         )
         print(f"round {len(outcomes) + 1} on {plan.store}, seed {plan.seed}", flush=True)
         outcome = asyncio.run(torture(plan, partial(_say, time.monotonic())))

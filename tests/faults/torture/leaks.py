@@ -17,8 +17,8 @@ NONE_LEFT = ("sessions", "sockets", "under_way", "background", "catching", "chan
 """Figures of a gateway (serving.figures) that are 0 when nobody is there."""
 OF_A_KIND = 12
 """Tasks of one kind that a gateway has by itself: watchers of links, two for each of three primaries, are the most."""
-BUCKETS = 64
-"""Tasks `timers`: one sweeps each bucket."""
+SWEEPERS = 65
+"""Tasks `timers`: one for each bucket, and the one that runs them."""
 FILES = 200
 """Open files; connections to the store, and those of a pool, which stays open."""
 
@@ -49,7 +49,7 @@ def _too_much(figures: Mapping[str, Any]) -> Iterator[str]:
         if figures[name]:
             yield f"{figures[name]} {name}"
     for task, count in figures["tasks"].items():
-        if count > (BUCKETS if task == "timers" else OF_A_KIND):
+        if count > (SWEEPERS if task == "timers" else OF_A_KIND):
             yield f"{count} tasks {task!r}"
     if figures["fds"] > FILES:
         yield f"{figures['fds']} open files"
