@@ -5,6 +5,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 # More words for the command behind a target: make test ARGS="-k deadline", make run ARGS=--help
 ARGS ?=
+# For how long make torture breaks things
+MINUTES ?= 30
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
@@ -12,7 +14,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-in
 	--python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check types screenshots bench wheel lock clean
+.PHONY: help run test check types screenshots bench torture wheel lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +41,9 @@ types: ## the pages' types, by tsc --checkJs, where there is npm
 
 bench: .venv/ready-to-develop ## run the benchmarks, one after the other
 	@for bench in tests/bench/*.py; do echo "== $$bench"; PYTHONPATH=. $(BIN)/python "$$bench" $(ARGS) || exit 1; done
+
+torture: .venv/ready-to-develop ## break everything for MINUTES (30) while people negotiate, and judge it all
+	@PYTHONPATH=. $(BIN)/python -m tests.faults.torture --minutes $(MINUTES) $(ARGS)
 
 screenshots: .venv/ready-to-develop .venv/browser ## pictures of the screens, into dist/screenshots/
 	@PYTHONPATH=. $(BIN)/python tests/web/screenshots.py $(ARGS)

@@ -49,6 +49,9 @@ from scheduler.alarms import Alarms
 from scheduler.timers import Timers
 from scheduler.watcher import Watcher
 
+_CLOCK_WITHIN = 2.0
+"""Seconds that a start waits to learn the store's time."""
+
 
 class House:
     """One process's parts, made in the order they need each other; `orders` replaces the embedded shop."""
@@ -147,7 +150,14 @@ class House:
                 stack.push_async_callback(_stop, asyncio.create_task(work))
             await stack.enter_async_context(self.watcher)
             await stack.enter_async_context(self.alarms)
+            await self._set_the_clock()
             yield
+
+    async def _set_the_clock(self) -> None:
+        """Whoever is welcomed first is told the store's time; one that is away now is heard at the first reading."""
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(_CLOCK_WITHIN):
+                await self.parts.load("clock")
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

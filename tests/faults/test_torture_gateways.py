@@ -243,12 +243,14 @@ async def test_clocks_that_are_a_minute_off_decide_nothing(stage: Stage) -> None
 
     Only tokens are read by a gateway's own clock, as those who issue them are strangers to the store.
 
-    Seen to fail with decisions made by the gateway's clock.
+    Seen to fail with decisions made by the gateway's clock, and without a look at the store's at the start.
     """
     fleet = await stage.raise_fleet(2, window=1)
     scene = await stage.scene(0, 1)
     await fleet.skew(0, 60)
     await fleet.skew(1, -60)
+    for number in (0, 1):  # before anything was read for anybody
+        assert abs((await fleet.figures(number))["server_ms"] - time.time() * 1000) < 2000
     for number, off in enumerate((60_000, -60_000)):
         figures = await fleet.figures(number)
         for clock in ("wall_ms", "now_ms"):
