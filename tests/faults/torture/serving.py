@@ -5,10 +5,12 @@ import contextlib
 import gc
 import os
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import _lru_cache_wrapper
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,7 @@ def figures(house: House) -> dict[str, Any]:
     `tasks` by the first word of their name; `background` and `catching` are work that outlives a command, `timers`
     those claimed and not handled yet. `gc_objects` are what the collector looks after since the gateway listens.
     """
+    _forget_what_is_cached()
     gc.collect()
     names = Counter(_NUMBER.sub("", task.get_name()) for task in asyncio.all_tasks())
     return {
@@ -97,3 +100,12 @@ def _links(scripts: Any) -> list[Link]:
         return [scripts]
     kept = [one for each in vars(scripts).values() for one in (each.values() if isinstance(each, dict) else [each])]
     return [one for one in kept if isinstance(one, Link)]
+
+
+def _forget_what_is_cached() -> None:
+    """A cache has a bound of its own, and would hide what has none."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("bot", "cards")):
+            for one in list(vars(module).values()):
+                if isinstance(one, _lru_cache_wrapper):
+                    one.cache_clear()
