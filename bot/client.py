@@ -340,16 +340,7 @@ class ChatClient(Transcript):
         assert self._http is not None
         async with self._http.ws_connect(url, heartbeat=20, max_msg_size=0, compress=0) as ws:
             self._ws = ws
-            token = self._token if isinstance(self._token, str) else self._token()
-            hello = {
-                "type": "hello",
-                "token": token,
-                "protocol": PROTOCOL,
-                "cursors": self.cursors,
-                "at_ms": self.at_ms,
-                "locale": self._locale,
-            }
-            await ws.send_str(orjson.dumps(hello).decode())
+            await ws.send_str(orjson.dumps(self._hello()).decode())
             problem: Frame = {}
             connections = self.connections
             async for message in ws:
@@ -362,6 +353,16 @@ class ChatClient(Transcript):
             outlived = self.connections > connections and callable(self._token)
             if ws.close_code in _FINAL_CODES and not outlived:
                 raise Refused(f"{problem.get('code', ws.close_code)}: {problem.get('detail', 'closed')}")
+
+    def _hello(self) -> Frame:
+        return {
+            "type": "hello",
+            "token": self._token if isinstance(self._token, str) else self._token(),
+            "protocol": PROTOCOL,
+            "cursors": self.cursors,
+            "at_ms": self.at_ms,
+            "locale": self._locale,
+        }
 
     async def _receive(self, frame: Frame) -> None:
         for conversation_id, entry in self.take(frame):

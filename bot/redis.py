@@ -127,6 +127,7 @@ class ClusterConnector:
         self._cluster = cluster
         self._link = ClusterLink(cluster, replicas=replicas)
         self._nodes: dict[str, Redis] = {}
+        """Also of those that were primaries once: somebody may still listen there, and they may be again."""
 
     @property
     def scripts(self) -> ClusterLink:
@@ -158,12 +159,10 @@ class ClusterConnector:
         """A client for each primary."""
         await self._link.learn()
         primaries = {node.name: node for node in self._cluster.get_primaries()}
-        for name in self._nodes.keys() - primaries.keys():
-            await self._nodes.pop(name).aclose()
         for name, node in primaries.items():
             if name not in self._nodes:
                 self._nodes[name] = Redis(host=node.host, port=int(node.port), **self._options)
-        return list(self._nodes.values())
+        return [self._nodes[name] for name in primaries]
 
     async def aclose(self) -> None:
         """Close the links, the clients of nodes and the cluster's."""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import ClusterCrossSlotError, RedisError
 
 from bot import cluster_link
@@ -299,3 +300,34 @@ async def test_a_primary_in_the_place_of_another_is_told_of(link: ClusterLink) -
     assert restored == [None]
     await link._refresh()
     assert restored == [None]
+
+
+async def test_when_all_that_were_known_are_gone_those_of_the_url_are_asked(link: ClusterLink) -> None:
+    """Nodes may be replaced one after the other while nobody asks. Seen to fail without them."""
+    assert await link.run(SAY, [], ["x"]) == b"x"
+    manager = link._cluster.nodes_manager
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        gone = ClusterNode("127.0.0.1", taken.getsockname()[1], **manager.connection_kwargs)
+        await manager.aclose("startup_nodes")
+        before, manager.startup_nodes = manager.startup_nodes, {gone.name: gone}
+        await link._refresh()
+    assert gone.name not in manager.startup_nodes
+    assert manager.startup_nodes.keys() == before.keys()
+
+
+async def test_a_primary_that_hangs_is_asked_for_nothing_that_others_can_do(
+    link: ClusterLink, valkey_cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail with any primary taken."""
+    monkeypatch.setattr(cluster_link, "_LOOK", 0.1)
+    await asyncio.gather(*[link.run(PUT, [f"key{n}"], ["x"]) for n in range(30)])
+    pid = valkey_cluster.nodes[0].pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(10):
+            while not link._silent:
+                await asyncio.sleep(0.02)
+            assert await asyncio.gather(*[link.run(SAY, [], ["x"]) for _ in range(30)]) == [b"x"] * 30
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -329,3 +329,21 @@ async def test_one_who_subscribes_while_the_server_is_away_waits_for_it(valkey_u
         await joining
         assert await redis.publish("c", "x") == 1
         await ear.until(lambda: ear.heard == [("c", b"x")])
+
+
+async def test_a_node_that_hangs_is_left(ear: Ear, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It closes nothing, and what is said to oneself goes nowhere either. Seen to fail without the pings."""
+    monkeypatch.setattr(subscriber_module, "_HEARTBEAT", 0.05)
+    await ear.subscribe("c")
+    scripts = ear.subscriber._scripts
+
+    class Hanging:
+        async def run(self, *_: Any) -> Any:
+            await asyncio.Event().wait()
+
+    ear.subscriber._scripts = Hanging()
+    ear.lines[0].may_read.clear()
+    await ear.until(lambda: ear.restored == 1)
+    ear.subscriber._scripts = scripts
+    await redis.publish("c", "x")
+    await ear.until(lambda: ("c", b"x") in ear.heard)

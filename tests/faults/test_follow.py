@@ -86,15 +86,18 @@ async def until(found: Callable[[], Awaitable[object]]) -> None:
 
 @pytest.mark.parametrize("how", ["killed", "hangs", "demoted"])
 async def test_people_go_on_within_seconds(store: Store, town: Town, how: str) -> None:
-    """A card waits, one is proposed and agreed to, both people are told all, and the other card reaches its deadline.
+    """A card waits, one is proposed and agreed to, both people are told all, and the other card reaches its deadline;
+    and every new primary is listened to for its alarms.
 
-    Seen to fail, hanging, without FollowingPool._follow, or ClusterLink._watch: after 20 s and more.
+    Seen to fail, hanging, without FollowingPool._follow, or ClusterLink._watch: after 20 s and more. And demoted behind
+    Sentinels, where they left its connections alone: the old primary was listened to for good.
     """
     scene = await town.scene(retry_after=timedelta(milliseconds=200), answer_window=timedelta(seconds=20))
     brief = await town.gateway(answer_window=timedelta(seconds=3))
     device = await town.agent(on=brief, patience=LIMIT)
     waiting = await scene.sees(scene.buyer, await scene.send("unpaid", by=device))
     chance = await primary_of(store, f"chat:{{{scene.conversation_id}}}")
+    await until(lambda: _heard(store))
 
     began = time.monotonic()
     await hit(store, how, chance)
@@ -109,46 +112,52 @@ async def test_people_go_on_within_seconds(store: Store, town: Town, how: str) -
             await scene.caught_up(client, limit=LIMIT)
             assert scene.outcomes(client, card) == ["agreed"]
             assert scene.outcomes(client, waiting) == ["timed_out"]
-    assert written < SECONDS, "until a command was answered"
-    assert time.monotonic() - began < SECONDS, "until everybody was told"
-
-
-@pytest.mark.parametrize("how", ["killed", "hangs", "demoted"])
-async def test_the_alarms_of_the_new_primary_are_heard(store: Store, town: Town, how: str) -> None:
-    """Seen to fail behind Sentinels, demoted, without FollowingPool._follow: the old one was listened to for good."""
-    await town.gateway()
+    told = time.monotonic() - began
     await until(lambda: _heard(store))
-    chance = await primary_of(store, "any")
-    began = time.monotonic()
-    await hit(store, how, chance)
-    await until(lambda: _heard(store))
-    assert time.monotonic() - began < SECONDS
+    heard = time.monotonic() - began
+    assert max(written, told, heard) < SECONDS, f"answered, told, heard after {written:.1f}, {told:.1f}, {heard:.1f} s"
+    print(f"{store.name}, {how}: answered, told, heard after {written:.1f}, {told:.1f}, {heard:.1f} s")
 
 
 async def _heard(store: Store) -> bool:
-    """Whether somebody listens for expired alarms on every primary."""
+    """Whether all three gateways listen for expired alarms on every primary."""
     async with store.primaries() as primaries:
-        return all([dict(await one.pubsub_numsub(EXPIRED))[EXPIRED.encode()] for one in primaries])
+        return all([dict(await one.pubsub_numsub(EXPIRED))[EXPIRED.encode()] >= 3 for one in primaries])
 
 
-@pytest.mark.parametrize("how", ["killed", "hangs"])
-async def test_order_events_are_heard(store: Store, town: Town, how: str) -> None:
-    """Those of a card's order, moved after the failover: the card becomes invalid. The old primary never returns.
-
-    Seen to fail on the Cluster without SharedCluster's care for whom redis-py asks where the keys of a command are.
-    """
+async def test_order_events_are_heard(store: Store, town: Town) -> None:
+    """Those of a card's order, moved after the failover: the card becomes invalid. The old primary never returns."""
     scene = await town.scene()
     card = await scene.propose()
-    connector = town.gateways[0].house.connector
-    chance = await primary_of(store, "any")
-    if isinstance(connector, ClusterConnector):
-        asked = connector.client().commands_parser.node.port
-        nodes = await store.primary_nodes()
-        chance = that_hits(nodes, next(node for node in nodes if node.port == asked))
-    await hit(store, how, chance)
+    chance = await primary_of(store, f"shop:{{{town.shop_id}}}:events")
+    await store.kill(chance)
     await until(lambda: _refunded(scene))
     for client in (scene.agent, scene.buyer):
         await scene.sees(client, card, "invalid", limit=LIMIT)
+
+
+@pytest.mark.parametrize("store", [ClusterStore], indirect=True)
+async def test_a_reader_needs_no_node_but_the_one_with_its_stream(store: ClusterStore) -> None:
+    """Whom redis-py asked first where the keys of such commands are hangs, and was replaced.
+
+    Seen to fail with that one asked for good, as it does: nothing was read any more.
+    """
+    connector = connect(store.url)
+    assert isinstance(connector, ClusterConnector)
+    try:
+        reader = connector.client()
+        await reader.initialize()
+        nodes = await store.primary_nodes()
+        asked = next(node for node in nodes if node.port == reader.commands_parser.node.port)
+        keys = {await store.owner(key): key for key in map(str, range(20))}
+        stream = next(key for node, key in keys.items() if node is not asked)
+        await reader.xgroup_create(stream, "group", mkstream=True)
+        await store.pause(that_hits(nodes, asked))
+        await until(lambda: connector.scripts.run(WRITE, [keys[asked]], ["x"]))
+        async with asyncio.timeout(3):
+            assert await reader.xreadgroup("group", "me", {stream: ">"}, block=10) == []
+    finally:
+        await connector.aclose()
 
 
 async def _refunded(scene: Scene) -> bool:

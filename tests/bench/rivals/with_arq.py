@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import work
 from arq import Worker, create_pool
 from arq.connections import RedisSettings
+from arq.worker import func
 
 ARMING = 64
 """Jobs enqueued at a time."""
@@ -41,14 +42,13 @@ async def fire(url: str, fired: work.Fired) -> None:
         fired(due_ms)
 
     worker = Worker(
-        functions=[timer],
+        functions=[func(timer, name="timer")],
         redis_settings=_settings(url),
         poll_delay=0.01,
         max_jobs=1000,
         keep_result=0,
         handle_signals=False,
     )
-    timer.__qualname__ = "timer"
     await worker.async_run()
 
 

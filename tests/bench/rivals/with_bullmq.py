@@ -19,7 +19,7 @@ async def arm(url: str, dues: list[int]) -> None:
         options = {"timestamp": now_ms, "removeOnComplete": True}
         await queue.addBulk(
             [
-                {"name": "timer", "data": {}, "opts": {**options, "delay": max(1, due_ms - now_ms)}}
+                {"name": "timer", "data": due_ms, "opts": {**options, "delay": max(1, due_ms - now_ms)}}
                 for due_ms in dues[start : start + 1000]
             ]
         )
@@ -30,7 +30,7 @@ async def fire(url: str, fired: work.Fired) -> None:
     """One worker."""
 
     async def process(job: Job, token: str) -> None:
-        fired(job.timestamp + job.delay)
+        fired(job.data)
 
     worker = Worker("timers", process, {"connection": url, "concurrency": 1000})
     try:

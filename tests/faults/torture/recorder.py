@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import orjson
+
 from bot.client import ChatClient
 from bot.transcript import Entry, Frame
 from cards.proposal import FINAL
@@ -66,6 +68,8 @@ class RecordingClient(ChatClient):
         self._here = asyncio.Event()
         self._here.set()
         self._url = ""
+        self._asked: dict[str, int] = {}
+        """The cursors of this connection's hello."""
         self._heard = False
         """Whether this connection has brought anything yet."""
 
@@ -107,13 +111,13 @@ class RecordingClient(ChatClient):
             self._remember(entry)
 
     @contextlib.contextmanager
-    def misbehaving(self, name: str) -> Iterator[None]:
+    def misbehaving(self, name: str, detail: str = "") -> Iterator[None]:
         """The history knows when it begins and ends."""
-        self._history.note("fault", self.who, name=name, phase="begins", detail="")
+        self._history.note("fault", self.who, name=name, phase="begins", detail=detail)
         try:
             yield
         finally:
-            self._history.note("fault", self.who, name=name, phase="ends", detail="")
+            self._history.note("fault", self.who, name=name, phase="ends", detail=detail)
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
@@ -178,11 +182,15 @@ class RecordingClient(ChatClient):
             if self._heard:
                 self._history.note("lost", self.who)
 
+    def _hello(self) -> Frame:
+        self._asked = dict(self.cursors)
+        return super()._hello()
+
     async def _receive(self, frame: Frame) -> None:
         frame = self._thrift.kept(frame)
         if not self._heard:
             self._heard = True
-            self._history.note("connected", self.who, url=self._url, locale=self._locale, cursors=dict(self.cursors))
+            self._history.note("connected", self.who, url=self._url, locale=self._locale, cursors=self._asked)
         reply = frame["type"] in ("ok", "error") and frame["re"] in self._unanswered
         if not reply:
             self._history.note("told", self.who, frame=frame)
@@ -198,7 +206,7 @@ class RecordingClient(ChatClient):
         if manner is None or not self._connected.is_set():
             await self.put(data)
         else:
-            with self.misbehaving(manner.name):
+            with self.misbehaving(manner.name, orjson.loads(data)["id"]):
                 await manner.send(self, data)
 
     def _shown(self, conversation_id: str, entry: Entry) -> None:

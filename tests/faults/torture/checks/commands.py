@@ -61,7 +61,9 @@ def effects(evidence: Evidence) -> Iterator[str]:
                 done[effect].append(entry.seq)
     for effect, seqs in done.items():
         who = f"{effect[0]}: {' '.join(effect[1:])} (seq {', '.join(map(str, seqs))})"
-        possible = [command for command in asked.get(effect, ()) if not command.refused]
+        possible = [
+            command for command in asked.get(effect, ()) if not command.refused or command.id in evidence.copied
+        ]
         if effect not in asked:
             yield f"{who}: nobody asked for that"
         elif not possible:

@@ -3,6 +3,7 @@
 Law: nothing is judged here. What a check needs to know of a card, a command, a conversation or a fault is found here.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,6 +71,25 @@ class Evidence:
             elif record.data["frame"].get("retry_after_ms") is None:
                 command.replies.append(record)
         return list(found.values())
+
+    @cached_property
+    def copied(self) -> frozenset[str]:
+        """Ids of the commands that may have been under way more than once: sent twice, or again over a new connection.
+
+        A refusal is not kept, so that one copy may be refused, and a later one taken.
+        """
+        doubled = {one.data["detail"] for one in self.history.of("fault") if one.data["name"] == "doubled"}
+        lost: defaultdict[str, list[float]] = defaultdict(list)
+        for record in self.history.of("lost"):
+            lost[record.who].append(record.at)
+        again = {
+            command.id
+            for command in self.commands
+            if command.replies
+            and bisect_right(lost[command.who], command.replies[0].at)
+            > bisect_right(lost[command.who], command.sent.at)
+        }
+        return frozenset(doubled | again)
 
     @cached_property
     def entries(self) -> dict[str, dict[int, Logged]]:
