@@ -39,7 +39,7 @@ types: ## the pages' types, by tsc --checkJs, where there is npm
 		echo "No npm here: the types of bot/web are not checked (on Debian: apt-get install npm)."; \
 	fi
 
-bench: .venv/ready-to-develop ## run the benchmarks, one after the other
+bench: .venv/ready-to-develop .venv-arq/ready .venv-bullmq/ready ## run the benchmarks, one after the other
 	@for bench in tests/bench/*.py; do echo "== $$bench"; PYTHONPATH=. $(BIN)/python "$$bench" $(ARGS) || exit 1; done
 
 torture: .venv/ready-to-develop ## break everything for MINUTES (30) while people negotiate, and judge it all
@@ -55,9 +55,12 @@ lock: .venv/ready-to-develop ## write requirements*.txt anew from pyproject.toml
 	@test -x $(BIN)/uv || $(PIP) install uv==$(UV_VERSION)
 	@$(LOCK) $(ARGS) --output-file requirements.txt pyproject.toml
 	@$(LOCK) $(ARGS) --output-file requirements-dev.txt --group dev --constraint requirements.txt pyproject.toml
+	@printf '%s\n' 'arq==0.28.*' uvloop | $(LOCK) $(ARGS) --output-file tests/bench/rivals/requirements-arq.txt -
+	@printf '%s\n' 'bullmq==3.4.*' 'redis[hiredis]<8' uvloop | \
+		$(LOCK) $(ARGS) --output-file tests/bench/rivals/requirements-bullmq.txt -
 
 clean: ## remove .venv, caches and dist/, not the data in var/
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-arq .venv-bullmq dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready-to-run: requirements.txt | .venv/bin/python
@@ -69,6 +72,12 @@ clean: ## remove .venv, caches and dist/, not the data in var/
 	@echo "Installing what running, testing and checking need into .venv ..."
 	@$(PIP) install --require-hashes --requirement requirements-dev.txt
 	@touch $@ .venv/ready-to-run
+
+# What the benchmark of the timers is compared with; these need other versions of redis-py than we do, and one another.
+.venv-%/ready: tests/bench/rivals/requirements-%.txt | .venv/bin/python
+	@echo "Installing $* into .venv-$* ..."
+	@{ $(BIN)/python -m venv .venv-$* && .venv-$*/bin/python -m pip --disable-pip-version-check --no-input --quiet --quiet \
+		install --require-hashes --requirement $< && touch $@; } || { rm -rf .venv-$*; echo "$* is left out."; }
 
 # The pages are tested in a real browser. As root on Debian it is installed; elsewhere those tests say that they are skipped.
 .venv/browser: | .venv/bin/python

@@ -101,7 +101,7 @@ export class ChatClient extends EventTarget {
       for (const [id, { entries }] of this.#logs) {
         const last = entries.at(-1);
         cursors[id] = this.#cursors.get(id);
-        if (last?.seq === cursors[id]) at_ms[id] = last.at_ms;
+        if (last && last.seq === cursors[id]) at_ms[id] = last.at_ms;
       }
       const hello = { type: "hello", token: await this.token(), protocol: 1, cursors, at_ms, locale: this.locale };
       if (ws.readyState === WebSocket.OPEN) ws.send(JSON.stringify(hello));

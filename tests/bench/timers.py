@@ -1,177 +1,189 @@
-"""How late timers fire when one process arms them and another watches: `timers.py [--timers 10000] [--json]`.
+"""How late timers fire, beside other ways to do it: thousands of them due within one second, and many more waiting.
 
-Its server is a private one. Lateness is the watcher's clock when the handler is called, minus the instant armed: both
-processes and the server share one clock here.
+    python tests/bench/timers.py [--waiting 100000] [--due 10000] [--fsync everysec] [--only assent,arq] [--json]
+
+Contenders: this project's timers in one process and in two; a plain subscriber of `expired` events (one key for each
+timer); arq; BullMQ for Python. Each has the same work (rivals/work.py) on a fresh private server of the same binary and
+configuration; one process arms, and another one, which runs already, fires. How each is set is said in rivals/with_*.py.
+Lateness is the firing process's clock when the timer's handler is called, minus the instant armed: all processes and
+the server share one clock here. `shares` is what each of two processes fired. The rivals have virtual environments of
+their own, .venv-arq and .venv-bullmq, which `make bench` makes.
+
+Last, this project's alone: timers that are armed earlier than the one that everybody sleeps for.
 """
 
 import argparse
 import asyncio
 import json
-import multiprocessing
-import os
-import random
-import resource
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from asyncio.subprocess import PIPE, Process
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from multiprocessing.connection import Connection
 from pathlib import Path
+from random import uniform
+from typing import Any
 
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
 
-from bot.embedded import Embedded
+from bot.embedded import Embedded, Fsync
 from bot.redis import connect
-from scheduler.alarms import Alarms
 from scheduler.timers import Timers
-from scheduler.watcher import Watcher
+from tests.bench.negotiations import cpu_seconds, percentile
 
+RIVALS = Path(__file__).parent / "rivals"
+OURS = Path(sys.executable)
+ARMED_PER_S = 1_000
+"""What even a busy machine arms: the second in which timers are due begins so late that all are armed by then."""
 LEAD_S = 3.0
-ARMED_PER_S = 2_000
-"""What even a busy machine arms: the first instant due lies so far ahead that all are armed by then."""
-
-ARMING = 64
-"""Timers armed at a time."""
-
+LIMIT_S = 180.0
 ROUNDS = 300
-"""Timers of the third scenario."""
+"""Timers of the last scenario."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Contender:
+    """A script of rivals/, the interpreter that has what it needs, and how many processes fire."""
+
+    name: str
+    script: str
+    python: Path
+    processes: int = 1
+
+
+CONTENDERS = (
+    Contender("assent", "with_assent.py", OURS),
+    Contender("assent, two processes", "with_assent.py", OURS, processes=2),
+    Contender("expired events", "with_expired.py", OURS),
+    Contender("arq", "with_arq.py", ROOT / ".venv-arq/bin/python"),
+    Contender("bullmq", "with_bullmq.py", ROOT / ".venv-bullmq/bin/python"),
+)
+
+
+@dataclass(frozen=True)
 class Figures:
-    """Lateness of one scenario in ms; CPU is the watching process's and the server's, in seconds."""
+    """Lateness in ms; CPU in seconds, of the firing processes and of the server from the moment that all are armed."""
 
-    scenario: str
-    timers: int
+    contender: str
     fired: int
     p50_ms: float
     p99_ms: float
     max_ms: float
-    watcher_cpu_s: float
+    firing_cpu_s: float
     server_cpu_s: float
+    shares: tuple[int, ...]
 
 
-async def watch(url: str, expected: int, limit: float, pipe: Connection) -> None:
-    """Fire timers until none is expected any more; send (lateness of each in seconds, CPU seconds)."""
-    redis = connect(url)
-    late: list[float] = []
-    all_fired = asyncio.Event()
-
-    async def handler(timer_id: str, due: datetime) -> None:
-        late.append(time.time() - due.timestamp())
-        if len(late) == expected:
-            all_fired.set()
-
-    async with (
-        aclosing(redis),
-        Watcher(Timers(redis.scripts), handler) as watcher,
-        Alarms(watcher, redis.primaries, db=redis.db),
-    ):
-        before = _cpu()
-        pipe.send("watching")
-        try:
-            async with asyncio.timeout(limit):
-                await all_fired.wait()
-        except TimeoutError:
-            pass
-        pipe.send((late, _cpu() - before))
-
-
-def watching_process(url: str, expected: int, limit: float, pipe: Connection) -> None:
-    """What the other process runs."""
-    uvloop.run(watch(url, expected, limit, pipe))
-
-
-async def arm_all(timers: Timers, dues: Iterator[datetime]) -> None:
-    """Arm timers as fast as one process does."""
-
-    async def worker() -> None:
-        for number, due in numbered:
-            await timers.arm(f"timer-{number}", due)
-
-    numbered = enumerate(dues)
-    await asyncio.gather(*(worker() for _ in range(ARMING)))
-
-
-async def arm_spread(timers: Timers, count: int, seconds: float) -> None:
-    """Timers at random instants of the coming `seconds`, after the lead."""
-    start = datetime.now(UTC) + timedelta(seconds=LEAD_S + count / ARMED_PER_S)
-    await arm_all(timers, (start + timedelta(seconds=random.uniform(0, seconds)) for _ in range(count)))
-    if datetime.now(UTC) > start:
-        print("arming took too long: lateness contains it", file=sys.stderr)
-
-
-async def arm_earlier(timers: Timers, count: int) -> None:
-    """Give every bucket a timer far away, for which the watcher sleeps; then arm timers due in 50 to 150 ms."""
-    await arm_all(timers, (datetime.now(UTC) + timedelta(hours=2) for _ in range(timers.buckets * 10)))
-    await asyncio.sleep(LEAD_S)
-    for number in range(count):
-        await timers.arm(f"earlier-{number}", datetime.now(UTC) + timedelta(seconds=random.uniform(0.05, 0.15)))
-        await asyncio.sleep(0.02)
-
-
-async def measure(scenario: str, count: int, seconds: float | None) -> Figures:
-    """One scenario on a fresh server; `seconds` None is the earlier-timer scenario."""
+async def contest(contender: Contender, waiting: int, due: int, fsync: Fsync) -> Figures:
+    """One contender's figures, on a server of its own."""
     with tempfile.TemporaryDirectory(prefix="timers-", dir="/tmp") as folder:
-        async with Embedded(Path(folder)) as server, aclosing(connect(server.url)) as redis:
-            ours, theirs = multiprocessing.Pipe()
-            limit = 4 * (LEAD_S + count / ARMED_PER_S) + (seconds or count * 0.1)
-            process = multiprocessing.get_context("spawn").Process(
-                target=watching_process, args=(server.url, count, limit, theirs)
-            )
-            process.start()
-            try:
-                await asyncio.to_thread(ours.recv)
-                before = _server_cpu(server.pid)
-                timers = Timers(redis.scripts)
-                await (arm_earlier(timers, count) if seconds is None else arm_spread(timers, count, seconds))
-                armed = _server_cpu(server.pid)
-                late, watcher_cpu = await asyncio.to_thread(ours.recv)
-                server_cpu = _server_cpu(server.pid) - (before if seconds is None else armed)
-            finally:
-                await asyncio.to_thread(process.join, 30)
-    ms = sorted(1000 * each for each in late) or [float("nan")]
-    p50, p99 = (round(ms[min(len(ms) - 1, len(ms) * share // 100)], 2) for share in (50, 99))
-    return Figures(scenario, count, len(late), p50, p99, round(ms[-1], 2), round(watcher_cpu, 2), round(server_cpu, 2))
+        async with Embedded(Path(folder), fsync=fsync) as server:
+            await _arm(contender, server.url, "waiting", waiting)
+            firing = [await _start(contender, "fire", server.url, due, LIMIT_S) for _ in range(contender.processes)]
+            for process in firing:
+                await _line(process)
+            await _arm(contender, server.url, "due", due, LEAD_S + due / ARMED_PER_S)
+            server_cpu = cpu_seconds(server.pid)
+            told = [json.loads(await _line(process)) for process in firing]
+            server_cpu = cpu_seconds(server.pid) - server_cpu
+            for process in firing:
+                await process.wait()
+    late = [each for one in told for each in one["late_ms"]]
+    return Figures(
+        contender.name,
+        len(late),
+        *_lateness(late),
+        firing_cpu_s=round(sum(one["cpu_s"] for one in told), 2),
+        server_cpu_s=round(server_cpu, 2),
+        shares=tuple(len(one["late_ms"]) for one in told),
+    )
 
 
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+async def _arm(contender: Contender, url: str, which: str, count: int, lead_s: float = 0) -> None:
+    process = await _start(contender, "arm", url, which, count, "a seed", lead_s)
+    if status := await process.wait():
+        raise RuntimeError(f"{contender.name} could not arm its timers (status {status}); see above")
 
 
-def _server_cpu(pid: int) -> float:
-    """User and system seconds of a process, fields 14 and 15 of its stat; 0 where there is no /proc."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+async def _start(contender: Contender, *words: Any) -> Process:
+    command = [str(contender.python), str(RIVALS / contender.script), *map(str, words)]
+    return await asyncio.create_subprocess_exec(*command, stdout=PIPE, limit=2**26)
+
+
+async def _line(process: Process) -> str:
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line:
+        raise RuntimeError("a firing process ended; see above")
+    return line.decode()
+
+
+async def armed_earlier(fsync: Fsync) -> Figures:
+    """Every bucket has timers far away, for which the watcher sleeps; then come timers due in 50 to 150 ms."""
+    with tempfile.TemporaryDirectory(prefix="timers-", dir="/tmp") as folder:
+        async with Embedded(Path(folder), fsync=fsync) as server, aclosing(connect(server.url)) as redis:
+            timers = Timers(redis.scripts)
+            await _arm(CONTENDERS[0], server.url, "waiting", timers.buckets * 10)
+            process = await _start(CONTENDERS[0], "fire", server.url, ROUNDS, LIMIT_S)
+            await _line(process)
+            await asyncio.sleep(LEAD_S)
+            server_cpu = cpu_seconds(server.pid)
+            for number in range(ROUNDS):
+                due_ms = round(datetime.now(UTC).timestamp() * 1000 + uniform(50, 150))
+                due = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=due_ms)
+                await timers.arm(f"earlier-{number}-{due_ms}", due)
+                await asyncio.sleep(0.02)
+            told = json.loads(await _line(process))
+            server_cpu = cpu_seconds(server.pid) - server_cpu
+            await process.wait()
+    late = told["late_ms"]
+    return Figures(
+        "assent, armed earlier",
+        len(late),
+        *_lateness(late),
+        firing_cpu_s=round(told["cpu_s"], 2),
+        server_cpu_s=round(server_cpu, 2),
+        shares=(len(late),),
+    )
+
+
+def _lateness(late_ms: list[float]) -> tuple[float, float, float]:
+    some = late_ms or [float("nan")]
+    return round(percentile(some, 50), 1), round(percentile(some, 99), 1), round(max(some), 1)
 
 
 def main() -> None:
-    """Run the scenarios and print their figures."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--timers", type=int, default=10_000, help="timers of the first two scenarios")
-    options.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    chosen = options.parse_args()
-    scenarios: list[tuple[str, int, float | None]] = [
-        ("spread over 30 s", chosen.timers, 30.0),
-        ("all due in 1 s", chosen.timers, 1.0),
-        ("armed earlier than the sleeper's target", ROUNDS, None),
-    ]
-    figures = [uvloop.run(measure(*scenario)) for scenario in scenarios]
-    if chosen.json:
+    """Run the contenders one after the other, and print their figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--waiting", type=int, default=100_000)
+    parser.add_argument("--due", type=int, default=10_000)
+    parser.add_argument("--fsync", choices=["always", "everysec", "no"], default="everysec")
+    parser.add_argument("--only", help="names of contenders, or their beginnings, separated by commas")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    figures = []
+    for contender in CONTENDERS:
+        if options.only and not contender.name.startswith(tuple(options.only.split(","))):
+            continue
+        if not contender.python.exists():
+            print(f"{contender.name} is not measured: there is no {contender.python}. `make bench` makes it.")
+            continue
+        figures.append(uvloop.run(contest(contender, options.waiting, options.due, options.fsync)))
+    if not options.only:
+        figures.append(uvloop.run(armed_earlier(options.fsync)))
+    if options.json:
         print(json.dumps([asdict(each) for each in figures]))
         return
-    table = Table("scenario", "timers", "fired", "p50 ms", "p99 ms", "max ms", "watcher CPU s", "server CPU s")
+    title = f"{options.due} timers due within 1 s, {options.waiting} waiting, appendfsync {options.fsync}"
+    table = Table(
+        "contender", "fired", "p50 ms", "p99 ms", "max ms", "firing CPU s", "server CPU s", "shares", title=title
+    )
     for each in figures:
         table.add_row(*map(str, asdict(each).values()))
     Console().print(table)

@@ -1,4 +1,4 @@
-"""A gateway that has served many people holds no more than one that has served some: nothing is kept of who has gone."""
+"""A gateway that has served many people holds no more than one that has served few: nothing is kept of who has gone."""
 
 import asyncio
 import random
