@@ -15,7 +15,7 @@ from tests.faults.torture.play import Play
 from tests.faults.torture.run import SETTINGS
 from tests.faults.torture.stores import Standalone
 
-CARDS = 150
+CARDS = 100
 OBJECTS = CARDS
 """Objects that the collector tracks and that may be more by chance after two such crowds."""
 

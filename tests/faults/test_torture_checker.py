@@ -314,7 +314,7 @@ def two_outcomes(run: Run) -> None:
     run.rewrite(run.logged("applying"), lambda b: b["card"].update(state), lambda f: f["card"].update(state))
 
 
-@lie("outcome", "notice", "one-open")
+@lie("outcome", "notice", "one-open", "conflict")
 def a_version_is_left_out(run: Run) -> None:
     run.rewrite(run.logged("agreed"), lambda b: b.pop("card"), lambda f: f.pop("card", None))
 

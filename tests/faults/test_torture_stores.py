@@ -62,12 +62,6 @@ def chance() -> random.Random:
     return random.Random(5)
 
 
-def needs(store: Store, fault: str) -> None:
-    """Only where the store knows the fault."""
-    if fault not in store.breaks:
-        pytest.skip(f"{store.name} knows no {fault}")
-
-
 async def write_all(connector: Connector, value: str) -> None:
     """A write for each key."""
     answers = await asyncio.gather(*[connector.scripts.run(WRITE, [key], [value]) for key in KEYS])
@@ -139,9 +133,9 @@ async def _ping(client: Redis) -> None:
     await client.ping()
 
 
+@pytest.mark.parametrize("running", ["sentinel", "cluster"], indirect=True)
 async def test_a_planned_failover_loses_nothing(store: Store, connector: Connector) -> None:
     """What the old primary took last is there: no wait for replication in between."""
-    needs(store, "failover")
     before = await names(store)
     await write_all(connector, "just now")
     await store.failover()
