@@ -45,10 +45,10 @@ _FLOOD = 200
 """Commands refused in a row for their rate before the session is closed."""
 _WELCOME_WITHIN = 10.0
 """Seconds. While Redis is away clients come again and again; those who left meanwhile must not wait here for ever."""
-_WELCOMES = 64
+_WELCOMES = 32
 """Sessions that come in at once: thousands who lost their gateway must not crowd out the commands of those here."""
 _RETURNS_PER_SECOND = 500
-"""The pace at which a drain sends people elsewhere: about half of what one other gateway can welcome."""
+"""The pace at which a drain sends people elsewhere: a third of the welcomes that one other gateway's CPU second has."""
 _BYE_WITHIN = (1.0, 20.0)
 """Seconds over which they are spread, at least and at most: nobody is to be without a gateway for long. A command that
 comes too late is tried again within the least."""

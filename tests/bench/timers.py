@@ -4,7 +4,7 @@
 
 Contenders: this project's timers in one process and in two; a plain subscriber of `expired` events (one key for each
 timer); arq; BullMQ for Python. Each has the same work (rivals/work.py) on a fresh private server of the same binary and
-configuration; one process arms, and another one, which runs already, fires. How each is set is said in rivals/with_*.py.
+configuration; one process arms, and another one, which runs already, fires. rivals/with_*.py say how each is set.
 Lateness is the firing process's clock when the timer's handler is called, minus the instant armed: all processes and
 the server share one clock here. `shares` is what each of two processes fired. The rivals have virtual environments of
 their own, .venv-arq and .venv-bullmq, which `make bench` makes.
@@ -29,14 +29,14 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bot.embedded import Embedded, Fsync
 from bot.redis import connect
 from scheduler.timers import Timers
 from tests.bench.negotiations import cpu_seconds, percentile
 
+ROOT = Path(__file__).parents[2]
 RIVALS = Path(__file__).parent / "rivals"
 OURS = Path(sys.executable)
 ARMED_PER_S = 1_000

@@ -238,6 +238,35 @@ async def test_clients_who_come_again_are_all_served_by_a_store_that_is_slow(
         )
 
 
+async def test_those_who_come_in_do_not_crowd_out_those_who_are_here(slow_line: SlowLine, town: Town) -> None:
+    """150 come in at once at a store that is slow; somebody who is here says something, and is answered when many of
+    them still wait for their welcome.
+
+    Seen to fail with all of them let in at once: the answer came after most welcomes.
+    """
+    town.redis_url = slow_line.url
+    slow_line.bytes_per_second = 1e9
+    gateway = await town.gateway()
+    buyer = await town.buyer()
+    await buyer.say("nanshan.lin-wan", "一")
+    slow_line.bytes_per_second = 50_000
+    welcomed = 0
+
+    async def come(number: int) -> None:
+        nonlocal welcomed
+        await introduced(town, Role.BUYER, f"buyer-{number}")
+        welcomed += 1
+
+    coming = [asyncio.create_task(come(number)) for number in range(150)]
+    async with asyncio.timeout(10):
+        while len(gateway.house.gateway._sockets) < 151:
+            await asyncio.sleep(0)
+    await buyer.say("nanshan.lin-wan", "二")
+    assert welcomed < 100
+    slow_line.bytes_per_second = 1e9
+    await asyncio.gather(*coming)
+
+
 async def test_with_memory_full_people_read_and_come_in_and_what_they_say_waits(town: Town) -> None:
     """Seen to fail with presence that must be written before the welcome: nobody came in any more."""
     scene = await town.scene()
