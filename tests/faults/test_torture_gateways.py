@@ -297,7 +297,7 @@ async def test_figures_come_back_to_where_they_were(stage: Stage) -> None:
     async with asyncio.timeout(5):
         while not (after := await fleet.figures(0)).items() >= idle.items():
             await asyncio.sleep(0.05)
-    assert after["gc_objects"] < before["gc_objects"] * 1.2
+    assert after["gc_objects"] < before["gc_objects"] * 1.5, "five more came and went; see test_no_growth"
 
 
 async def test_a_rolling_restart_and_a_pause_are_no_failures(stage: Stage) -> None:
