@@ -93,7 +93,7 @@ async def test_what_is_under_way_is_answered_before_the_bye(scene: Scene) -> Non
     await stopping
     scene.town.gateways.pop(0)
     # Its entry comes too, or with the resume.
-    said, bye = [frame for frame in frames if frame["type"] != "entry"]
+    said, bye = [frame for frame in frames if frame["type"] not in ("entry", "presence")]
     assert (said["type"], said["re"], bye["type"]) == ("ok", say["id"], "bye")
     assert 0 <= bye["retry_after_ms"] <= 200
     assert device.close_code == CloseCode.GOING_AWAY
@@ -103,4 +103,5 @@ async def test_what_is_under_way_is_answered_before_the_bye(scene: Scene) -> Non
 async def _pinged(device: aiohttp.ClientWebSocketResponse) -> None:
     """Everything sent before was read by the gateway."""
     await device.send_json({"type": "ping", "id": "5b1c7e2c-26f5-4c05-8f1d-2a4a6f1e6d3a"})
-    assert (await device.receive_json(timeout=5))["type"] == "ok"
+    while (frame := await device.receive_json(timeout=5))["type"] != "ok":
+        assert frame["type"] == "presence"  # the other one may come only now

