@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.conversation import Conversation, read_conversation
+from bot.store import chat_key
 from cards.model import from_ms, to_ms
 from scheduler.script import Script, Scripts
 
@@ -52,7 +53,7 @@ class Keeping:
 
     async def age(self, conversation_id: str) -> Age | None:
         """How old it is; None: there is no such conversation."""
-        chat = _chat(conversation_id)
+        chat = chat_key(conversation_id)
         reading = await self._scripts.run(_AGE, [chat, f"{chat}:log", f"{chat}:settled"], [AT_ONCE])
         if reading is None:
             return None
@@ -74,13 +75,9 @@ class Keeping:
 
         Then nothing was removed. With the conversation all its settled proposals must be named.
         """
-        chat = _chat(age.conversation.id)
+        chat = chat_key(age.conversation.id)
         keys = [chat, f"{chat}:settled", f"{chat}:log", f"{chat}:replies"]
         for id in proposal_ids:
             keys += (f"{chat}:proposal:{id}", f"{chat}:proposal:{id}:late")
         as_read = (age.version, age.seq, to_ms(age.active)) if conversation else ("", "", "")
         return bool(await self._scripts.run(_REMOVE, keys, [*as_read, *proposal_ids]))
-
-
-def _chat(conversation_id: str) -> str:
-    return f"chat:{{{conversation_id}}}"

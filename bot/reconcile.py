@@ -34,6 +34,8 @@ _CHAT = re.compile(rb"^chat:\{([^}]+)\}$")
 _DESK = re.compile(rb"^desk:\{([^}]+)\}:(?:placed|held)$")
 _SPREAD = 5.0
 """Seconds over which the gateways' looks are spread after the store was away; they all learn of it at once."""
+_KEYS = "[cd]*"
+"""Those of conversations and of desks, in one walk over all there are."""
 _SCAN = 500
 """Keys looked at in one step; a pause of as long as the step took follows, so that it takes half a core at most."""
 
@@ -83,13 +85,16 @@ class Reconciler:
     async def look(self) -> int:
         """Look at everything that is open once; how many timers were lost. Raises RedisError."""
         repaired = 0
-        async for key in self._keys("chat:*"):
+        desks: set[str] = set()
+        async for key in self._keys():
             if hold := _HOLD.match(key):
                 repaired += await self._check(hold[1].decode(), hold[2].decode())
             elif chat := _CHAT.match(key):
                 repaired += await self._place(chat[1].decode())
                 await self._retention.watch(chat[1].decode())
-        for shop_id in {desk[1].decode() async for key in self._keys("desk:*") if (desk := _DESK.match(key))}:
+            elif desk := _DESK.match(key):
+                desks.add(desk[1].decode())
+        for shop_id in desks:
             await self._retention.tidy(shop_id)
         return repaired
 
@@ -110,13 +115,13 @@ class Reconciler:
             await timers.arm(timer, step.again if step.again and not step.notice else loaded.now)
         return lost
 
-    async def _keys(self, match: str) -> AsyncIterator[bytes]:
+    async def _keys(self) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
         for primary in await self._primaries():
             cursor = 0
             while True:
                 began = clock()
-                cursor, keys = await primary.scan(cursor, match=match, count=_SCAN)
+                cursor, keys = await primary.scan(cursor, match=_KEYS, count=_SCAN)
                 for key in keys:
                     yield cast(bytes, key)
                 if cursor == 0:

@@ -181,7 +181,7 @@ class Store:
         Raises CommandError `id_reused` when the command's id was used for something else, and Stale when its reply
         was lost in a failover meanwhile.
         """
-        chat = _chat(conversation_id)
+        chat = chat_key(conversation_id)
         keys = [f"{chat}:hold:{order}" for order in orders] + [f"{chat}:proposal:{id}" for id in proposals]
         reading = await self._scripts.run(
             _LOAD,
@@ -205,7 +205,7 @@ class Store:
 
     async def confirm(self, conversation_id: str, version: int) -> None:
         """Nothing is to be decided: the conversation, of that version, is as it should be. Raises Stale."""
-        if int(await self._scripts.run(_REWRITE, [_chat(conversation_id)], ["v"]) or 0) != version:
+        if int(await self._scripts.run(_REWRITE, [chat_key(conversation_id)], ["v"]) or 0) != version:
             raise Stale
 
     async def overviews(self, conversation_ids: Sequence[str]) -> list[Overview | None]:
@@ -216,7 +216,7 @@ class Store:
         return found
 
     async def _overview(self, conversation_id: str) -> Overview | None:
-        chat = _chat(conversation_id)
+        chat = chat_key(conversation_id)
         flat, line = await self._scripts.run(_OVERVIEW, [chat, f"{chat}:log"], [])
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if not (body := fields.get(b"b")):
@@ -233,7 +233,7 @@ class Store:
     async def card_marks(self, conversation_id: str, proposal_id: str) -> CardMarks:
         """What was said about an open card beside the card itself."""
         fields = [f"{name}:{proposal_id}" for name in ("reminded", "near")]
-        reminded, near = await self._scripts.run(_FIELDS, [_chat(conversation_id)], fields)
+        reminded, near = await self._scripts.run(_FIELDS, [chat_key(conversation_id)], fields)
         return CardMarks(None if reminded is None else int(reminded), near is not None)
 
     async def tell(self, channel: str, conversation_id: str, now_ms: int, sign: bytes) -> None:
@@ -242,7 +242,7 @@ class Store:
 
     async def read_since(self, conversation_id: str, since: datetime, limit: int) -> list[LoggedEntry]:
         """The first entries, `limit` at most, that are not older than `since`."""
-        key = f"{_chat(conversation_id)}:log"
+        key = f"{chat_key(conversation_id)}:log"
         return [_logged(*entry) for entry in await self._scripts.run(_READ_SINCE, [key], [to_ms(since), limit])]
 
     async def mark_read(self, conversation: Conversation, version: int, side: Audience, seq: int) -> ReadMark:
@@ -250,7 +250,7 @@ class Store:
 
         Raises Stale when the conversation is no longer of that version: somebody else may have to be told.
         """
-        chat = _chat(conversation.id)
+        chat = chat_key(conversation.id)
         mark = await self._scripts.run(
             _READ_MARK,
             [chat, f"{chat}:log"],
@@ -274,7 +274,7 @@ class Store:
         return Committed(Reply(commit.reply, seq), from_ms(now_ms))
 
     def _arguments(self, commit: Commit) -> tuple[list[str], list[str | bytes | int]]:
-        chat = _chat(commit.conversation_id)
+        chat = chat_key(commit.conversation_id)
         keys = [chat, f"{chat}:log", f"{chat}:replies", f"{chat}:settled"]
         seen, body = commit.conversation_version, commit.conversation
         documents: list[str | bytes | int] = [1, seen, seen + 1 if body else 0, body.model_dump_json() if body else ""]
@@ -325,7 +325,7 @@ class Store:
         return await self._read(conversation_id, "before", seq if seq is not None else 2**53, limit)
 
     async def _read(self, conversation_id: str, direction: str, seq: int, limit: int) -> LogPage:
-        chat = _chat(conversation_id)
+        chat = chat_key(conversation_id)
         reading = await self._scripts.run(_READ_LOG, [chat, f"{chat}:log"], [direction, seq, limit])
         now_ms, flat, first, entries = reading
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -342,7 +342,7 @@ class Store:
 
     async def add_late(self, proposal: Proposal, intent: Mapping[str, str]) -> None:
         """Keep in the record that somebody wanted something of a proposal that was settled already (R11)."""
-        keys = [_late(proposal), f"{_chat(proposal.conversation_id)}:proposal:{proposal.id}"]
+        keys = [_late(proposal), f"{chat_key(proposal.conversation_id)}:proposal:{proposal.id}"]
         await self._scripts.run(_ADD_LATE, keys, [part for pair in intent.items() for part in pair])
 
     async def late(self, proposal: Proposal) -> Sequence[Mapping[str, str]]:
@@ -356,12 +356,13 @@ def _logged(entry_id: bytes, fields: Sequence[bytes]) -> LoggedEntry:
     return LoggedEntry(int(entry_id.partition(b"-")[0]), int(at), body)
 
 
-def _chat(conversation_id: str) -> str:
+def chat_key(conversation_id: str) -> str:
+    """The key of a conversation's hash; all its other keys begin with it, and so are in its slot."""
     return f"chat:{{{conversation_id}}}"
 
 
 def _late(proposal: Proposal) -> str:
-    return f"{_chat(proposal.conversation_id)}:proposal:{proposal.id}:late"
+    return f"{chat_key(proposal.conversation_id)}:proposal:{proposal.id}:late"
 
 
 def _known_reply(command: CommandId, known: bytes) -> Reply:

@@ -6,7 +6,7 @@ again; so whatever is injected, a run can always come to its quiet end. Faults o
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -100,9 +100,7 @@ for _moment in get_args(Moment):
 @fault("gateway", hold=(0.0, 0.5))
 async def rolling_restart(scene: Scene) -> AsyncIterator[str]:
     """SIGTERM, the drain, and a new one in its place; one gateway after the other, as an operator would."""
-    for number in range(len(scene.fleet.urls)):
-        await scene.fleet.drain(number)
-        await scene.fleet.restart(number)
+    await scene.fleet.roll()
     yield "every gateway"
 
 
@@ -124,31 +122,19 @@ async def clock_skewed(scene: Scene) -> AsyncIterator[str]:
     await scene.fleet.skew(number, 0)
 
 
-@fault("store", hold=(0.1, 2.0), needs="store_killed")
-async def store_killed(scene: Scene) -> AsyncIterator[str]:
-    """SIGKILL of a server; in Sentinel's or a Cluster's hands another one takes over."""
-    what = await scene.store.kill(scene.chance)
-    yield what
-    await scene.store.revive()
-    await scene.store.healthy(HEALTHY_WITHIN)
+def _deadly(name: str, hold: tuple[float, float], needs: str, kill: Callable[[Scene], Awaitable[str]]) -> None:
+    @fault("store", hold=hold, needs=needs, name=name)
+    async def server_killed(scene: Scene) -> AsyncIterator[str]:
+        yield await kill(scene)
+        await scene.store.revive()
 
 
-@fault("store", hold=(3.0, 8.0), needs="failover")
-async def store_gone_for_long(scene: Scene) -> AsyncIterator[str]:
-    """SIGKILL of a primary, and it stays dead until another one has taken over."""
-    what = await scene.store.kill(scene.chance)
-    yield what
-    await scene.store.revive()
-    await scene.store.healthy(HEALTHY_WITHIN)
-
-
-@fault("store", hold=(3.0, 8.0), needs="failover")
-async def store_killed_ahead(scene: Scene) -> AsyncIterator[str]:
-    """A primary dies with half a second of writes that no replica has; another one takes over without them."""
-    what = await scene.store.kill_ahead(scene.chance)
-    yield what
-    await scene.store.revive()
-    await scene.store.healthy(HEALTHY_WITHIN)
+# A short time dead: another one may take over, or not.
+_deadly("store_killed", (0.1, 2.0), "store_killed", lambda scene: scene.store.kill(scene.chance))
+# Dead until another one has taken over.
+_deadly("store_gone_for_long", (3.0, 8.0), "failover", lambda scene: scene.store.kill(scene.chance))
+# Dead with half a second of writes that no replica has; another one takes over without them.
+_deadly("store_killed_ahead", (3.0, 8.0), "failover", lambda scene: scene.store.kill_ahead(scene.chance))
 
 
 @fault("store", hold=(6.0, 12.0), needs="store_paused")

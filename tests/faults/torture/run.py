@@ -80,7 +80,6 @@ class Outcome:
     store: str
     seed: int
     negotiations: int = 0
-    records: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     violations: list[Violation] = field(default_factory=list)
     folder: Path | None = None
@@ -92,7 +91,6 @@ async def torture(plan: Plan, say: Callable[[str], None] = lambda line: None) ->
     outcome = Outcome(plan.store, plan.seed, folder=folder)
     with History(folder / HISTORY) as history:
         await _play(plan, folder, history, outcome, say)
-    outcome.records = len(history.records)
     outcome.faults = Counter(one.data["name"] for one in history.of("fault") if one.data["phase"] == "begins")
     if not outcome.violations:
         shutil.rmtree(folder, ignore_errors=True)
