@@ -95,7 +95,7 @@ class House:
             quick_replies=QuickReplying(self.parts, QuickReplyBook(scripts)),
         )
         self.fanout = Fanout(self.parts, listing)
-        self.subscriber = Subscriber(connector.subscriber, scripts, self.fanout.heard, self.restored)
+        self.subscriber = Subscriber(connector.subscriber, connector.missed, scripts, self.fanout.heard, self.restored)
         connector.on_restored(self.restored)
         self.fanout.attach(self.subscriber)
         reception = Reception(self.parts, self.presence, listing, missed, self.directory)

@@ -6,7 +6,7 @@ Law: a redirected call was not executed, so it is sent again where it belongs; a
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -119,12 +119,22 @@ class ClusterLink:
         if self._watching is None:
             self._watching = asyncio.create_task(self._watch(), name="cluster-watch")
 
-    def any_primary(self) -> ClusterNode:
-        """One of those that answered when last asked; if none did, any."""
-        primaries = self._cluster.get_primaries()
+    def primaries(self) -> list[ClusterNode]:
+        """Those that answered when last asked; if none did, all."""
+        primaries: list[ClusterNode] = self._cluster.get_primaries()
+        return [node for node in primaries if node.name not in self._silent] or primaries
+
+    def any_primary(self, besides: Collection[str] = ()) -> ClusterNode:
+        """One of them, and none of these names if there is another. Raises redis.exceptions.ConnectionError."""
+        primaries = self.primaries()
         if not primaries:
             raise Disconnected("no primary is known")
-        return random.choice([node for node in primaries if node.name not in self._silent] or primaries)
+        return random.choice([node for node in primaries if node.name not in besides] or primaries)
+
+    async def ask(self, node: ClusterNode, *command: str | int) -> Any:
+        """What this node answers to a command without keys. Raises redis.exceptions.RedisError, TimeoutError."""
+        async with asyncio.timeout(_LOOK):
+            return await self._link(node, False).execute(*command)
 
     def _node(self, keys: Sequence[str]) -> ClusterNode:
         if not keys:

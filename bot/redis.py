@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisClusterException
 
+from bot.cluster_bus import Bus
 from bot.cluster_link import ClusterLink
 from bot.link import Link
 from bot.redis_url import BadRedisUrl as BadRedisUrl
@@ -60,6 +61,12 @@ class Connector(Protocol):
         """A fresh connection, for pub/sub, to a node that hears everything published."""
         ...
 
+    async def missed(self) -> bool:
+        """Whether what was published since the last look may not have reached that node. Raises RedisError where it
+        does not: a fresh connection is needed.
+        """
+        ...
+
     async def primaries(self) -> Sequence[Redis]:
         """A client for each primary as the topology is now; owned by the connector."""
         ...
@@ -102,6 +109,10 @@ class PoolConnector:
         await connection.connect()  # type: ignore[no-untyped-call]
         return connection
 
+    async def missed(self) -> bool:
+        """Nothing is, on a connection to whoever publishes."""
+        return False
+
     def _connection(self) -> AbstractConnection:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         return connection
@@ -126,6 +137,7 @@ class ClusterConnector:
         self._options = options
         self._cluster = cluster
         self._link = ClusterLink(cluster, replicas=replicas)
+        self._bus = Bus(self._link)
         self._nodes: dict[str, Redis] = {}
         """Also of those that were primaries once: somebody may still listen there, and they may be again."""
 
@@ -149,11 +161,11 @@ class ClusterConnector:
 
     async def subscriber(self) -> AbstractConnection:
         """A connection to any primary: the cluster bus carries what is published to all."""
-        await self._link.learn()
-        node = self._link.any_primary()
-        connection = node.connection_class(**node.connection_kwargs)
-        await connection.connect()  # type: ignore[no-untyped-call]
-        return connection
+        return await self._bus.connect()
+
+    async def missed(self) -> bool:
+        """Whether the bus may have lost something."""
+        return await self._bus.missed()
 
     async def primaries(self) -> Sequence[Redis]:
         """A client for each primary."""

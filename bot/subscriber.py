@@ -1,7 +1,8 @@
 """One pub/sub connection of this process: channels in, messages out, and never deaf for long.
 
 Law: nothing depends on a message arriving. A connection that was lost, or that no longer hears what is published to
-itself, is replaced, and `on_restored` lets everybody catch up from what is durable.
+itself, is replaced, and `on_restored` lets everybody catch up from what is durable; so does a message that may have
+been lost on its way to the node which this one listens to.
 """
 
 import asyncio
@@ -27,16 +28,20 @@ _BACKOFF = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Subscriber:
-    """Hears channels. `connect` makes a connection (RESP2) to any node of the data set."""
+    """Hears channels. `connect` makes a connection (RESP2) to any node of the data set; `missed` tells whether that
+    node may not have got all that was published since it was last asked, and raises RedisError for another connection.
+    """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[AbstractConnection]],
+        missed: Callable[[], Awaitable[bool]],
         scripts: Scripts,
         on_message: Callable[[str, bytes], None],
         on_restored: Callable[[], None],
     ) -> None:
         self._connect = connect
+        self._missed = missed
         self._scripts = scripts
         self._on_message = on_message
         self._on_restored = on_restored
@@ -177,6 +182,8 @@ class Subscriber:
                 async with asyncio.timeout_at(until):
                     await self._scripts.run(_PUBLISH, [], [self._own, "am I heard?"])
                 missed += 1
+            if await self._missed():
+                self._on_restored()
             await asyncio.sleep(max(0, until - clock()))
             missed = 0 if self._heard > heard else missed
             unanswered = 0 if self._answered > answered else unanswered + 1

@@ -56,7 +56,9 @@ class Ear:
         self.connect: Callable[[], Awaitable[AbstractConnection]] = self._connector.subscriber
         self.on_message: Callable[[str, bytes], None] = lambda channel, message: None
         self.prepare: Callable[[Line], None] = lambda line: None
-        self.subscriber = Subscriber(self._connect, self._connector.scripts, self._heard, self._restored)
+        self.subscriber = Subscriber(
+            self._connect, self._connector.missed, self._connector.scripts, self._heard, self._restored
+        )
         self._running = asyncio.create_task(self.subscriber.run())
 
     async def _connect(self) -> Any:

@@ -95,7 +95,7 @@ async def test_people_go_on_within_seconds(store: Store, town: Town, how: str) -
     scene = await town.scene(retry_after=timedelta(milliseconds=200), answer_window=timedelta(seconds=20))
     brief = await town.gateway(answer_window=timedelta(seconds=3))
     device = await town.agent(on=brief, patience=LIMIT)
-    waiting = await scene.sees(scene.buyer, await scene.send("unpaid", by=device))
+    waiting = await scene.send("unpaid", by=device)
     chance = await primary_of(store, f"chat:{{{scene.conversation_id}}}")
     await until(lambda: _heard(store))
 
@@ -158,6 +158,41 @@ async def test_a_reader_needs_no_node_but_the_one_with_its_stream(store: Cluster
             assert await reader.xreadgroup("group", "me", {stream: ">"}, block=10) == []
     finally:
         await connector.aclose()
+
+
+@pytest.mark.parametrize("store", [ClusterStore], indirect=True)
+@pytest.mark.parametrize("gone", ["for a moment", "for good"])
+async def test_what_the_bus_lost_is_learned(store: ClusterStore, town: Town, gone: str) -> None:
+    """What a primary publishes reaches other nodes by a link of their own; while it is down, it is lost without a word.
+
+    Seen to fail without Bus: nobody was told before the next entry.
+    """
+    scene = await town.scene()
+    owner = await store.owner(f"chat:{{{scene.conversation_id}}}")
+    ids = [(await node.ask("CLUSTER", "MYID")).decode() for node in await store.primary_nodes() if node is not owner]
+
+    async def cut() -> None:
+        for id in ids:
+            with contextlib.suppress(RedisError):  # it is down already
+                await owner.ask("DEBUG", "CLUSTERLINK", "KILL", "TO", id)
+
+    mended = asyncio.Event()
+
+    async def keep_cutting() -> None:
+        while not mended.is_set():
+            await cut()
+
+    await cut()
+    cutting = asyncio.create_task(keep_cutting())
+    sent = await scene.send()
+    if gone == "for a moment":
+        mended.set()
+    try:
+        for client in (scene.agent, scene.buyer):
+            await scene.sees(client, sent, limit=SECONDS)
+    finally:
+        mended.set()
+        await cutting
 
 
 async def _refunded(scene: Scene) -> bool:

@@ -168,6 +168,8 @@ def _config(bus: int) -> dict[str, str]:
         # A replica that is behind is better than none: what it lacks was never acknowledged.
         "cluster-replica-validity-factor": "0",
         "cluster-allow-replica-migration": "no",
+        # For cutting links of the bus.
+        "enable-debug-command": "local",
     }
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from redis import Redis
 
 import bot.desk.presence
 from bot.orders.shop import Shop
@@ -31,7 +32,7 @@ QUICK = Patience(
 
 @pytest.fixture
 def play(gateway: Callable[..., str], valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., BusyReport]:
-    """Plays the demo shop on two gateways with short times; Hours' members may be given."""
+    """Plays the demo shop on two gateways with short times, afresh each time; Hours' members may be given."""
     monkeypatch.setattr(bot.desk.presence, "_LINGER", 0.3)
     monkeypatch.setattr(shifts, "_LINGER_S", 0.3)
     monkeypatch.setattr(buyer, "_VISITS", 2)
@@ -57,6 +58,8 @@ def play(gateway: Callable[..., str], valkey_url: str, monkeypatch: pytest.Monke
                 **members,
             }
         )
+        with Redis.from_url(valkey_url) as redis:
+            redis.flushall()
         urls = tuple(gateway(DEMO, **_settings(hours)) for _ in range(2))
         return asyncio.run(_play(hours, urls, valkey_url))
 
