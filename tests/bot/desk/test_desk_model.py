@@ -63,7 +63,7 @@ class Side:
         self.dead = False
         self._calls = calls
         self.scripts = self
-        self.client = self.subscriber = self.primaries = self._nothing
+        self.client = self.subscriber = self.missed = self.primaries = self._nothing
         config = Settings(secret="s" * 32, agent_limit=LIMIT, agent_grace=GRACE, presence_lease=timedelta(hours=9))
         self.house = House(config, cast(Connector, self))
         self.talk = Talk(self.house.parts, self.house.assignment, self.house.reply_clock)
