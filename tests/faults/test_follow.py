@@ -169,20 +169,13 @@ async def test_what_the_bus_lost_is_learned(store: ClusterStore, town: Town, gon
     """
     scene = await town.scene()
     owner = await store.owner(f"chat:{{{scene.conversation_id}}}")
-    ids = [(await node.ask("CLUSTER", "MYID")).decode() for node in await store.primary_nodes() if node is not owner]
-
-    async def cut() -> None:
-        for id in ids:
-            with contextlib.suppress(RedisError):  # it is down already
-                await owner.ask("DEBUG", "CLUSTERLINK", "KILL", "TO", id)
-
     mended = asyncio.Event()
 
     async def keep_cutting() -> None:
         while not mended.is_set():
-            await cut()
+            await store.cut_links(owner)
 
-    await cut()
+    await store.cut_links(owner)
     cutting = asyncio.create_task(keep_cutting())
     sent = await scene.send()
     if gone == "for a moment":

@@ -166,6 +166,12 @@ async def connections_cut(scene: Scene) -> AsyncIterator[str]:
     yield f"{await scene.store.cut_connections('normal') + await scene.store.cut_connections('pubsub')} connections"
 
 
+@fault("store", hold=(0.0, 0.5), needs="bus_cut")
+async def bus_cut(scene: Scene) -> AsyncIterator[str]:
+    """A Cluster's nodes lose what they were passing on to one another."""
+    yield f"{await scene.store.cut_bus()} links"
+
+
 @fault("store", hold=(1.0, 4.0), needs="memory_full")
 async def memory_full(scene: Scene) -> AsyncIterator[str]:
     """What needs memory is refused, whole; everything can be read."""

@@ -39,7 +39,7 @@ PROBE: Final = "redis.call('SET', KEYS[1], 1) return redis.call('DEL', KEYS[1])"
 """A write that leaves nothing behind."""
 
 SURE_OF_ALL: Final = frozenset({"store_killed", "store_paused", "connections_cut", "pubsub_cut", "no_expired_events"})
-"""Faults that every store knows, but for `memory_full` and `failover`."""
+"""Faults that every store knows; `memory_full`, `failover` and `bus_cut` are not every store's."""
 
 
 class Promise(Enum):
@@ -220,6 +220,10 @@ class Servers:
     async def cut_connections(self, kind: Literal["pubsub", "normal"]) -> int:
         """CLIENT KILL TYPE on every server that answers; how many connections that cut."""
         return sum(int(cut) for cut in await self._each(("CLIENT", "KILL", "TYPE", kind)))
+
+    async def cut_bus(self) -> int:
+        """Cut the links between the servers over which they pass on what is published; how many. They come back."""
+        raise NotImplementedError
 
     async def fill_memory(self) -> None:
         """From now on every primary refuses what needs memory (noeviction)."""

@@ -67,6 +67,10 @@ class Store(Protocol):
         """CLIENT KILL TYPE on every server; how many."""
         ...
 
+    async def cut_bus(self) -> int:
+        """Cut the links between the servers of a Cluster; how many."""
+        ...
+
     async def fill_memory(self) -> None:
         """Primaries refuse what needs memory."""
         ...

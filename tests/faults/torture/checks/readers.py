@@ -89,6 +89,8 @@ class Reader:
     connected_ms: int = 0
     lost_ms: int | None = None
     locale: str = "zh-CN"
+    locales: set[str] = field(default_factory=lambda: {"zh-CN"})
+    """All that it has asked for."""
 
     @property
     def role(self) -> str:
@@ -108,6 +110,7 @@ class Reader:
             case "connected":
                 self.connected_ms, self.lost_ms = record.wall_ms, None
                 self.locale = record.data.get("locale", self.locale)
+                self.locales.add(self.locale)
                 if (cursors := record.data.get("cursors")) is not None:
                     self._resumes(cursors)
             case "told":

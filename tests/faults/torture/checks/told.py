@@ -1,10 +1,12 @@
 """What each client was told: everything since it began, once and in order, the same as everybody, until the end."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from tests.faults.torture.checks.evidence import Evidence
 from tests.faults.torture.checks.readers import Reader, Seen
+from tests.faults.torture.checks.subjects import person_of
 from tests.faults.torture.final import Logged, canonical
 
 
@@ -42,25 +44,32 @@ def agreeing(evidence: Evidence) -> Iterator[str]:
     lossless = not evidence.may_cut_back(evidence.ended_ms)
     for reader, id, seen in _all_seen(evidence):
         for seq, (locale, frame) in seen.entries.items():
-            yield from _compare(evidence, id, seq, reader.who, frame, locale)
+            yield from _compare(evidence, id, seq, reader.who, frame, [locale])
         for seq, locale, frame in seen.superseded if lossless else ():
-            yield from _compare(evidence, id, seq, reader.who, frame, locale)
-    locales = {reader.who: reader.locale for reader in evidence.readers}
+            yield from _compare(evidence, id, seq, reader.who, frame, [locale])
+    spoke: defaultdict[str, set[str]] = defaultdict(set)  # a copy may be answered to another device, in its language
+    for reader in evidence.readers:
+        spoke[person_of(reader.who)] |= reader.locales
     for command in evidence.commands if lossless else ():
         for page in command.oks if command.type == "history" else ():
             for entry in page["entries"]:
-                id, locale = command.members["conversation_id"], locales.get(command.who, "zh-CN")
-                yield from _compare(evidence, id, entry["seq"], command.who, entry, locale)
+                id, locales = command.members["conversation_id"], spoke[person_of(command.who)]
+                yield from _compare(evidence, id, entry["seq"], command.who, entry, locales)
 
 
-def _compare(evidence: Evidence, id: str, seq: int, who: str, frame: dict[str, Any], locale: str) -> Iterator[str]:
+def _compare(
+    evidence: Evidence, id: str, seq: int, who: str, frame: dict[str, Any], locales: Collection[str]
+) -> Iterator[str]:
     log = evidence.final.logs.get(id)
     if log and seq < log[0].seq:
         return  # it is no longer kept
     audience = "buyer" if who.startswith("buyer ") else "agent"
-    told, wanted = canonical(frame), evidence.views.get((id, audience, locale), {}).get(seq)
-    if told == wanted or (wanted is None and log and seq <= log[-1].seq):
-        return  # where fresh readers were not given it, `views` says so
+    told = canonical(frame)
+    wanted = None
+    for locale in locales:
+        wanted = evidence.views.get((id, audience, locale), {}).get(seq)
+        if told == wanted or (wanted is None and log and seq <= log[-1].seq):
+            return  # where fresh readers were not given it, `views` says so
     yield f"{id}, seq {seq}: {who} was told {told.decode()}, and it is {wanted.decode() if wanted else 'not there'}"
 
 
