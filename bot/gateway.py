@@ -31,7 +31,7 @@ from bot.frames import (
 from bot.participant import Role
 from bot.reception import Reception
 from bot.replies import error_frame, http_problem, ok_frame
-from bot.sessions import CloseCode, Session
+from bot.sessions import Backlog, CloseCode, Session
 from bot.store import Reply
 from bot.turns import Turns
 from cards.model import to_ms
@@ -47,6 +47,8 @@ _WELCOME_WITHIN = 10.0
 """Seconds. While Redis is away clients come again and again; those who left meanwhile must not wait here for ever."""
 _WELCOMES = 32
 """Sessions that come in at once: thousands who lost their gateway must not crowd out the commands of those here."""
+_FULL_FOR = (5, 15)
+"""Seconds after which somebody may ask a full gateway again, from and to."""
 _RETURNS_PER_SECOND = 500
 """The pace at which a drain sends people elsewhere: a third of the welcomes that one other gateway's CPU second has."""
 _BYE_WITHIN = (1.0, 20.0)
@@ -68,6 +70,7 @@ class Gateway:
         self._under_way: set[asyncio.Task[None]] = set()
         """Every session's commands, also of those that are gone: a drain lets them end."""
         self._turns = Turns(parts.settings.commands_at_once)
+        self._backlog = Backlog(parts.settings.buffers_bytes)
         self._welcomes = asyncio.Semaphore(_WELCOMES)
         self.draining = False
 
@@ -75,6 +78,10 @@ class Gateway:
         """GET /ws: a websocket from its handshake to its close."""
         if self.draining:
             return http_problem(503, "going_away")
+        if len(self._sockets) >= self._settings.sessions_at_once:
+            response = http_problem(503, "gateway_full")
+            response.headers["Retry-After"] = str(random.randint(*_FULL_FOR))
+            return response
         origin = request.headers.get("Origin")
         if not _allowed(origin, request.host, self._settings.allowed_origins):
             return http_problem(403, "origin_not_allowed", origin=ascii(origin)[1:-1])
@@ -88,9 +95,9 @@ class Gateway:
             response = http_problem(426, "websocket_expected")
             response.headers["Upgrade"] = "websocket"  # a must with 426 (RFC 9110, section 15.5.22)
             return response
-        await ws.prepare(request)
         self._sockets.add(ws)
         try:
+            await ws.prepare(request)
             session = await self._hello(ws, request)
             if session is not None:
                 await self._serve(ws, session)
@@ -119,7 +126,7 @@ class Gateway:
             code = {"unsupported_protocol": CloseCode.UNSUPPORTED_PROTOCOL, "bad_frame": CloseCode.BAD_HELLO}
             await _refuse(ws, code.get(error.code, CloseCode.UNAUTHORIZED), error, locale)
             return None
-        session = Session(ws, request.transport, who, hello.locale, self._settings)
+        session = Session(ws, request.transport, who, hello.locale, self._settings, self._backlog)
         session.asked, session.asked_at_ms = hello.cursors, hello.at_ms
         return session
 

@@ -58,6 +58,14 @@ class RateLimit:
         return int((1 - self._tokens) / self._per_second * 1000) + 1
 
 
+class Backlog:
+    """What waits to be sent to all sessions of a process, in bytes, and how much of it there may be."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.waiting = 0
+
+
 class Session:
     """A participant on one websocket. `cursors` is the last seq sent of each conversation."""
 
@@ -68,6 +76,7 @@ class Session:
         who: Participant,
         locale: Locale,
         settings: Settings,
+        backlog: Backlog,
     ) -> None:
         self.id = uuid.uuid4().hex
         self.who = who
@@ -95,6 +104,8 @@ class Session:
         self._limit = settings.buffer_bytes
         self._queue: deque[bytes] = deque()
         self._queued = 0
+        """Bytes that wait to be sent, or are being sent."""
+        self._backlog = backlog
         self._writing: asyncio.Task[None] | None = None
         """Sends what is queued. Most sessions are idle: then there is no such task, and nothing that it would hold."""
         self._ended = False
@@ -120,11 +131,11 @@ class Session:
         """Queue a frame; a reader that is too far behind before it is closed instead. One frame may be any size."""
         if self.over:
             return
-        if self._queued > self._limit:
+        if self._queued > self._limit or (self._queued and self._backlog.waiting > self._backlog.most):
             self.close(CloseCode.TOO_SLOW, "too slow: resume with your cursors")
             return
         self._queue.append(frame)
-        self._queued += len(frame)
+        self._count(len(frame))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write(), name="session-write")
 
@@ -152,8 +163,10 @@ class Session:
         try:
             while self._queue:
                 frame = self._queue.popleft()
-                await self._ws.send_frame(frame, WSMsgType.TEXT)
-                self._queued -= len(frame)
+                try:
+                    await self._ws.send_frame(frame, WSMsgType.TEXT)
+                finally:
+                    self._count(-len(frame))
         except (ClientConnectionResetError, ConnectionError):
             self._ended = True
             self._forget_queue()
@@ -176,8 +189,12 @@ class Session:
             await asyncio.wait([self._writing])
 
     def _forget_queue(self) -> None:
+        self._count(-sum(map(len, self._queue)))
         self._queue.clear()
-        self._queued = 0
+
+    def _count(self, size: int) -> None:
+        self._queued += size
+        self._backlog.waiting += size
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the socket, without waiting for a reader that does not read."""

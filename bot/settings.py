@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     frame_bytes: Annotated[int, Field(ge=1024, le=256 * 1024)] = 16 * 1024
     buffer_bytes: Annotated[int, Field(ge=16 * 1024)] = 256 * 1024
     """A reader that is further behind than this is closed with the code for resume."""
+    buffers_bytes: Annotated[int, Field(ge=1024 * 1024)] = 256 * 1024 * 1024
+    """The same for all readers of this gateway together: above it, whoever has not read what they were sent is closed
+    so when there is more."""
+    sessions_at_once: Annotated[int, Field(ge=1)] = 16_000
+    """Websockets of this gateway, some 24 KB each; whoever comes then is sent elsewhere (HTTP 503)."""
     commands_per_second: Annotated[float, Field(gt=0)] = 20
     command_burst: Annotated[int, Field(ge=1)] = 60
     commands_under_way: Annotated[int, Field(ge=1)] = 64

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from bot.app import House
 from bot.cli.environment import read_settings
 from bot.cli.listening import listening
+from bot.cli.open_files import allow_open_files
 from bot.cli.running import calm_collector, log_to_stderr, run, told_to_stop
 from bot.redis import Connector, connect
 from bot.server_check import ServerAway, check, reach
@@ -17,6 +18,8 @@ from bot.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_OTHER_FILES = 200
+"""Files besides sessions: connections to Redis and the order system, requests for pages, the process's own."""
 WAIT = 15.0
 """Seconds that the server may take to answer at start."""
 
@@ -51,7 +54,22 @@ def serve_command(
     """
     log_to_stderr(log_level)
     settings = read_settings(host=host, port=port)
+    _make_room(settings.sessions_at_once)
     run(_serve(settings, connect(settings.redis_url, settings.replicas), wait, as_json=as_json))
+
+
+def _make_room(sessions: int) -> None:
+    """Each session is an open file."""
+    needed = sessions + _OTHER_FILES
+    if (allowed := allow_open_files(needed)) < needed:
+        log.warning(
+            "Only %d files may be open here, so about %d sessions get in and not %d: "
+            "allow %d (ulimit -n, LimitNOFILE=), or set ASSENT_SESSIONS_AT_ONCE.",
+            allowed,
+            max(0, allowed - _OTHER_FILES),
+            sessions,
+            needed,
+        )
 
 
 async def _serve(settings: Settings, connector: Connector, wait: float, *, as_json: bool) -> None:

@@ -1,9 +1,7 @@
 """`simulate`: the options of the command line, checked, and what comes of them."""
 
-import contextlib
 import os
 import random
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -18,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bot.cli.duration import read_duration
 from bot.cli.environment import secret
 from bot.cli.failure import INTERRUPTED, MISUSED, Failure
+from bot.cli.open_files import allow_open_files
 from bot.cli.running import run
 from bot.embedded import EmbeddedError
 from bot.orders.base import OrderSystemAway
@@ -206,7 +205,7 @@ def _run(
     playing: Callable[[Town, Callable[[], None]], Awaitable[Figures]],
 ) -> Figures:
     """The report. Raises what is raised while playing, and Failure when a signal broke it off."""
-    _open_files()
+    allow_open_files(65536)
     reports: list[Figures] = []
 
     async def play() -> None:
@@ -224,13 +223,3 @@ def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _open_files() -> None:
-    """As many as we may: every device is a socket here."""
-    if sys.platform != "win32":
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,10 @@ class CommandLine:
                 running.signal(signal.SIGKILL)
             await running.ended()
 
-    async def start(self, *words: str) -> Running:
-        """`python -m bot` with these words, running, in a process group of its own."""
+    async def start(self, *words: str, within: Sequence[str] = ()) -> Running:
+        """`python -m bot` with these words, running, in a process group of its own; by the command `within`, if any."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bot", *words),
+            *(*within, sys.executable, "-m", "bot", *words),
             cwd=ROOT,
             env=self.environment,
             stdin=asyncio.subprocess.PIPE,

@@ -154,6 +154,20 @@ async def test_serve_says_that_its_port_is_taken(command_line: CommandLine) -> N
     assert "Traceback" not in ended.err
 
 
+async def test_serve_says_how_few_can_get_in(command_line: CommandLine) -> None:
+    """As many files as the system allows are asked for; where those are fewer than there may be sessions, it is said.
+
+    Seen to fail with the soft limit left as it is: 250 of 700.
+    """
+    few = ("sh", "-c", 'ulimit -Sn 250 && ulimit -Hn 700 && exec "$@"', "sh")
+    serving = await command_line.start("serve", "--port", "0", within=few)
+    await serving.until(lambda out: "Listening on" in out)
+    serving.signal(signal.SIGTERM)
+    ended = await serving.ended()
+    assert ended.status == 0
+    assert "Only 700 files may be open here, so about 500 sessions get in and not 16000" in ended.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_serve_drains_when_it_is_told_to_stop(command_line: CommandLine, number: signal.Signals) -> None:
     serving = await command_line.start("serve", "--port", "0", "--json")

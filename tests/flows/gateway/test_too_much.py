@@ -19,6 +19,12 @@ from tests.flows.gateway.wire import Frame, Wire, dial, http_of, introduced
 from tests.flows.town import Gateway, Scene, Town
 
 HERE = "nanshan.lin-wan"
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "c2l4dGVlbiBieXRlcyBsbw==",
+}
 
 
 def say(text: str) -> Frame:
@@ -107,6 +113,27 @@ async def test_the_client_waits_out_the_rate_by_itself(town: Town) -> None:
     buyer = await town.buyer()
     await asyncio.gather(*[buyer.say(HERE, f"{n}") for n in range(20)])
     assert sorted(await said_in_the_log(town), key=int) == [f"{n}" for n in range(20)]
+
+
+async def test_a_full_gateway_sends_people_to_another(town: Town) -> None:
+    """Over HTTP, before there is a websocket; when somebody leaves there is room again.
+
+    Seen to fail without the limit.
+    """
+    full, other = await town.gateway(sessions_at_once=2), await town.gateway()
+    first, _ = [await introduced(town, Role.BUYER, id, full) for id in ("lin-wan", "chen-mo")]
+    async with aiohttp.ClientSession() as http, http.get(f"{http_of(full)}/ws", headers=HANDSHAKE) as answer:
+        assert answer.status == 503
+        assert (await answer.json(content_type="application/problem+json"))["code"] == "gateway_full"
+        assert 5 <= int(answer.headers["Retry-After"]) <= 15
+    elsewhere = await town.buyer("zhou", on=[full, other])
+    assert (await elsewhere.say("nanshan.zhou", "在吗"))["seq"]
+    assert [session.who.id for session in other.house.fanout.sessions] == ["zhou"]
+    await first.ws.close()
+    async with asyncio.timeout(5):
+        while len(full.house.gateway._sockets) == 2:
+            await asyncio.sleep(0.01)
+    await introduced(town, Role.BUYER, "zhou", full)
 
 
 class Slow(Shop):
