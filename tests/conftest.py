@@ -1,14 +1,12 @@
-"""What every test may ask for: a real server, a real cluster, either server, and the third-party shop.
+"""What every test may ask for: a real server, a real cluster, either server, a town, and the third-party shop.
 
 The servers run for the whole session, without bound to a test's event loop, and are flushed for each test that asks.
 """
 
-import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
@@ -17,14 +15,14 @@ from redis.asyncio import Redis as AsyncRedis
 
 from bot.embedded import Embedded
 from bot.embedded_cluster import EmbeddedCluster
+from tests.flows.scene import Scene
+from tests.flows.town import Town, a_town
+from tests.standing import standing
+
+# Where an assertion in a module that tests share fails, the values are shown as in a test.
+pytest.register_assert_rewrite("tests.bot", "tests.faults", "tests.flows.ending", "tests.web")
 
 TAU_RETAIL = Path(__file__).parents[2] / "shared" / "data" / "tau-retail"
-
-
-def _run(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run it in a loop of its own, leaving the current loop, which is pytest-asyncio's, alone."""
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(coroutine)
 
 
 def _flush(url: str) -> None:
@@ -44,10 +42,8 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def valkey_server(short_folder: Path) -> Iterator[Embedded]:
     """The session's real server. Ask for `valkey_url`, which is empty, unless it is the process you want."""
-    server = Embedded(short_folder / "valkey", fsync="no")
-    _run(server.start())
-    yield server
-    _run(server.stop())
+    with standing(Embedded(short_folder / "valkey", fsync="no")) as server:
+        yield server
 
 
 @pytest.fixture
@@ -60,10 +56,8 @@ def valkey_url(valkey_server: Embedded) -> str:
 @pytest.fixture(scope="session")
 def valkey_cluster(short_folder: Path) -> Iterator[EmbeddedCluster]:
     """The session's real cluster of three primaries. Ask for `valkey_cluster_url`, which is empty."""
-    cluster = EmbeddedCluster(short_folder / "cluster")
-    _run(cluster.start())
-    yield cluster
-    _run(cluster.stop())
+    with standing(EmbeddedCluster(short_folder / "cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -87,6 +81,19 @@ async def either_redis(either_server: str | None) -> AsyncIterator[AsyncRedis]:
     client = FakeAsyncRedis(server=FakeServer()) if either_server is None else AsyncRedis.from_url(either_server)
     async with client:
         yield client
+
+
+@pytest.fixture
+async def town(valkey_url: str) -> AsyncIterator[Town]:
+    """A town on the real server, without a gateway yet."""
+    async with a_town(valkey_url) as town:
+        yield town
+
+
+@pytest.fixture
+async def scene(town: Town) -> Scene:
+    """An agent on one gateway, a buyer on another, with settings as they ship."""
+    return await town.scene()
 
 
 @pytest.fixture(scope="session")

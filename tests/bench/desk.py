@@ -8,7 +8,6 @@ client sees them, its own parsing included; each is the median of ten.
 
 import argparse
 import asyncio
-import contextlib
 import statistics
 import tempfile
 import time
@@ -23,7 +22,7 @@ from bot.entry import Author, Entry
 from bot.marks import ASKED
 from bot.participant import Role
 from bot.store import Commit
-from tests.flows.town import Gateway, Town
+from tests.flows.town import Gateway, Town, a_town
 
 _AGENT = "xiaoyu"
 _TIMES = 10
@@ -58,8 +57,7 @@ async def _median_ms(act: Callable[[], Awaitable[object]]) -> float:
 
 async def _measure(town: Town, gateway: Gateway, agent: ChatClient) -> None:
     async def come_back() -> None:
-        async with contextlib.AsyncExitStack() as stack:
-            elsewhere = Town(town.redis_url, stack)
+        async with a_town(town.redis_url) as elsewhere:
             elsewhere.gateways.append(gateway)
             await elsewhere.agent(_AGENT)
 
@@ -76,8 +74,7 @@ async def main(opened: int, closed: int) -> None:
         server = Embedded(Path(folder))
         await server.start()
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                town = Town(server.url, stack)
+            async with a_town(server.url) as town:
                 gateway = await town.gateway(agent_limit=opened + closed)
                 for count, is_open in ((closed, False), (opened, True)):
                     for start in range(0, count, 100):

@@ -1,7 +1,5 @@
 """Entries as each audience sees them: what is not theirs is not there, and what was made once is made once."""
 
-from datetime import UTC, datetime
-
 import orjson
 import pytest
 
@@ -9,47 +7,15 @@ from bot.conversation import Conversation
 from bot.entry import Author, Entry, encode_parts, read_entry, render_entry
 from bot.participant import Role
 from cards.card import BUTTONS, Audience
-from cards.proposal import Proposal, ProposedLine, State
+from cards.proposal import State
 from cards.texts import Locale
+from tests.proposals import NOON, a_proposal
 
-AT = datetime(2026, 3, 1, tzinfo=UTC)
 AGENT = Author(role=Role.AGENT, id="xiaoyu", name="小雨")
-CONVERSATION = Conversation(id="s.b", shop_id="s", buyer_id="b", buyer_name="林晚", opened=AT).given_to(
-    "xiaoyu", "小雨"
-)
-CARD = Proposal(
-    id="p",
-    conversation_id="s.b",
-    shop_id="s",
-    buyer_id="b",
-    agent_id="xiaoyu",
-    order_id="o",
-    order_version=1,
-    paid=True,
-    currency="CNY",
-    lines=(
-        ProposedLine(
-            line_id="1",
-            product_id="tee",
-            title="短袖",
-            quantity=1,
-            from_sku="a",
-            from_spec={"颜色": "白"},
-            to_sku="b",
-            to_spec={"颜色": "黑"},
-            unit_price_before_cents=100,
-            unit_price_after_cents=100,
-        ),
-    ),
-    total_before_cents=100,
-    total_after_cents=100,
-    waived_cents=0,
-    created=AT,
-    deadline=AT,
-    state=State.REJECTED,
-    version=2,
-    settled=AT,
-)
+CONVERSATION = Conversation(
+    id="nanshan.lin-wan", shop_id="nanshan", buyer_id="lin-wan", buyer_name="林晚", opened=NOON
+).given_to("xiaoyu", "小雨")
+CARD = a_proposal(state=State.REJECTED, version=2, settled=NOON)
 AUDIENCES: tuple[Audience, ...] = ("agent", "buyer")
 ENTRIES = {
     "text": Entry(author=AGENT, text="您好"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,10 +20,10 @@ from bot.store import CommandId, Commit, Committed, Store
 from cards.model import to_ms
 from cards.proposal import Proposal, State
 from scheduler.script import ClientScripts, Script
+from tests.proposals import NOON, a_proposal
 
 ID = "nanshan.lin-wan"
 CHAT = f"chat:{{{ID}}}"
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONVERSATION = Conversation(id=ID, shop_id="nanshan", buyer_id="lin-wan", buyer_name="林晚", opened=NOON)
 BUYER = Author(role=Role.BUYER, id="lin-wan", name="林晚")
 KEEP = timedelta(days=180)
@@ -32,23 +32,7 @@ SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 def card(number: int) -> Proposal:
     """The proposal of that number; each is for an order of its own."""
-    return Proposal(
-        id=f"p{number}",
-        conversation_id=ID,
-        shop_id="nanshan",
-        buyer_id="lin-wan",
-        agent_id="xiaoyu",
-        order_id=f"o{number}",
-        order_version=1,
-        paid=True,
-        currency="CNY",
-        lines=(),
-        total_before_cents=100,
-        total_after_cents=100,
-        waived_cents=0,
-        created=NOON,
-        deadline=NOON + timedelta(days=1000),
-    )
+    return a_proposal(id=f"p{number}", order_id=f"o{number}", deadline=NOON + timedelta(days=1000))
 
 
 def settled(proposal: Proposal) -> Proposal:

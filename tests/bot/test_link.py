@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import ReadOnlyError
 
 from bot.embedded import Embedded
 from bot.link import Link, Overloaded
 from scheduler.script import Script
+from tests.bot.callers import CALLERS, Caller, call_at_once, turns
 
 REFUSE = Script("return redis.error_reply('ERR refused ' .. ARGV[1])")
 SAY = Script("return ARGV[1]")
@@ -82,55 +82,13 @@ async def commands(reader: asyncio.StreamReader) -> AsyncIterator[list[bytes]]:
         yield command
 
 
-async def turns(count: int) -> None:
-    """Let the loop turn."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-CALLERS = st.lists(
-    st.tuples(st.sampled_from(["say", "refuse", "all"]), st.integers(0, 5), st.none() | st.integers(0, 8)), max_size=40
-)
-"""What each caller calls, after how many turns of the loop it begins, and after how many it is cancelled."""
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(callers=CALLERS)
-async def test_everybody_gets_their_own_reply_or_their_own_error(
-    valkey_url: str, callers: list[tuple[str, int, int | None]]
-) -> None:
+async def test_everybody_gets_their_own_reply_or_their_own_error(valkey_url: str, callers: list[Caller]) -> None:
     """Seen to fail with the waiting taken from the wrong end, with a cancelled caller's place given up at once, and
     with an error reply that loses the connection."""
     async with linked(valkey_url) as link:
-
-        async def call(number: int, kind: str, begin: int) -> None:
-            await turns(begin)
-            if kind == "say":
-                assert await link.run(SAY, [], [number]) == b"%d" % number
-            elif kind == "all":
-                assert await link.execute_all(("ECHO", f"a{number}"), ("ECHO", f"b{number}")) == [
-                    b"a%d" % number,
-                    b"b%d" % number,
-                ]
-            else:
-                with pytest.raises(ResponseError, match=rf"refused {number}$"):
-                    await link.run(REFUSE, [], [number])
-
-        tasks = [asyncio.create_task(call(number, kind, begin)) for number, (kind, begin, _) in enumerate(callers)]
-
-        async def cancel(task: asyncio.Task[None], after: int) -> None:
-            await turns(after)
-            task.cancel()
-
-        async with asyncio.timeout(10):
-            await asyncio.gather(
-                *[cancel(task, after) for task, (_, _, after) in zip(tasks, callers, strict=True) if after is not None]
-            )
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-            assert await link.execute("ECHO", "last") == b"last"
-        for result, (_, _, cancelled_after) in zip(results, callers, strict=True):
-            assert result is None or (cancelled_after is not None and isinstance(result, asyncio.CancelledError))
-        assert link.in_flight == 0
+        await call_at_once(link, callers, say=SAY, refuse=REFUSE)
 
 
 async def test_a_caller_who_gives_up_shifts_nobody(valkey_url: str) -> None:

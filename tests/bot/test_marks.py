@@ -1,6 +1,6 @@
 """Marks: what each verb of a commit does to them, what they say of cards, and read marks, which only move forward."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,33 +16,17 @@ from cards.card import Audience
 from cards.model import to_ms
 from cards.proposal import FINAL, Proposal, State
 from scheduler.script import ClientScripts
+from tests.proposals import NOON, a_proposal
 
 ID = "nanshan.lin-wan"
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONVERSATION = Conversation(id=ID, shop_id="nanshan", buyer_id="lin-wan", buyer_name="林晚", opened=NOON)
 BUYER = Author(role=Role.BUYER, id="lin-wan", name="林晚")
 AGENT = Author(role=Role.AGENT, id="xiaoyu", name="小雨")
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def proposal(id: str = "p1", order: str = "o1", deadline: datetime = NOON) -> Proposal:
-    return Proposal(
-        id=id,
-        conversation_id=ID,
-        shop_id="nanshan",
-        buyer_id="lin-wan",
-        agent_id="xiaoyu",
-        order_id=order,
-        order_version=1,
-        paid=True,
-        currency="CNY",
-        lines=(),
-        total_before_cents=100,
-        total_after_cents=100,
-        waived_cents=0,
-        created=NOON - timedelta(hours=2),
-        deadline=deadline,
-    )
+def proposal(id: str = "p1", deadline: datetime = NOON) -> Proposal:
+    return a_proposal(id=id, created=NOON - timedelta(hours=2), deadline=deadline)
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from bot.redis import ClusterConnector, PoolConnector, connect
 from bot.redis_url import BadRedisUrl, RedisUrl, read_redis_url
 from bot.sentinels import FollowingSSLConnection
 from scheduler.script import Script
+from tests.ports import free_ports
+from tests.until import until
+
+AWAY = (RedisError, OSError)
+"""What a server in trouble raises."""
 
 ADD = Script("return redis.call('INCR', KEYS[1])")
 
@@ -173,15 +178,6 @@ async def everything_works(connector: PoolConnector | ClusterConnector) -> None:
         await listening.disconnect()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody had a moment ago, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
 async def test_a_unix_socket_and_a_database(valkey_url: str) -> None:
     async with connected(f"{valkey_url}?db=3") as connector:
         assert connector.db == 3
@@ -276,18 +272,8 @@ class Watched:
             async with Redis.from_url(self.primary.url, password="data") as primary:
                 return bool((await primary.info("replication"))["role"] == "slave")
 
-        await until(promoted)
-        await until(demoted)
-
-
-async def until(found: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until it is so, looked at 20 times a second."""
-    async with asyncio.timeout(20):
-        while True:
-            with contextlib.suppress(RedisError, OSError):
-                if await found():
-                    return
-            await asyncio.sleep(0.05)
+        await until(promoted, 20, away=AWAY)
+        await until(demoted, 20, away=AWAY)
 
 
 @pytest.fixture
@@ -314,7 +300,7 @@ async def watched(short_folder: Path) -> AsyncIterator[Watched]:
             (seen,) = await sentinel.execute_command("SENTINEL", "REPLICAS", "main")
             return bool(seen["master-link-status"] == "ok" and seen["flags"] == "slave")
 
-        await until(sees_both)
+        await until(sees_both, 20, away=AWAY)
         url = f"redis+sentinel://:data@127.0.0.1:1,127.0.0.1:{sentinel_port}/main?sentinel_password=watch"
         yield Watched(url, sentinel, primary, replica, replica_port)
 
@@ -349,7 +335,7 @@ async def test_sentinels_name_the_primary_before_and_after_a_failover(watched: W
             counted.append(await connector.scripts.run(ADD, ["n"], []))
             return True
 
-        await until(counts_again)
+        await until(counts_again, 20, away=AWAY)
         assert counted == [before + 1], "refused by the one, counted by the other"
         async with Redis.from_url(watched.replica.url, password="data") as promoted:
             assert int(await promoted.get("n")) == before + 1

@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import ResponseError
 
 from bot.conversation import Conversation
 from bot.desk.presence import AgentState, Presence
@@ -31,7 +29,9 @@ from bot.settings import Settings
 from bot.store import CommandId, Commit, Store
 from scheduler.script import Script, Scripts
 from scheduler.timers import Timers
+from tests.bot.callers import CALLERS, Caller, call_at_once
 from tests.faults.pair import Pair, client
+from tests.standing import standing
 
 WRITE = Script("redis.call('HSET', 'written', ARGV[1], '1') return ARGV[1]", durable=True)
 READ = Script("return redis.call('HGET', 'written', ARGV[1])")
@@ -41,12 +41,8 @@ REFUSE = Script("return redis.error_reply('ERR refused ' .. ARGV[1])", durable=T
 @pytest.fixture(scope="module")
 def servers(short_folder: Path) -> Iterator[Pair]:
     """For all tests of this module, and so in no test's loop."""
-    pair = Pair(short_folder / "pair")
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(pair.__aenter__())
-    yield pair
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(pair.__aexit__())
+    with standing(Pair(short_folder / "pair")) as pair:
+        yield pair
 
 
 @pytest.fixture
@@ -132,49 +128,12 @@ async def test_what_is_called_while_a_wait_is_under_way_is_confirmed_together_by
         assert link.in_flight == 0
 
 
-CALLERS = st.lists(
-    st.tuples(st.sampled_from(["write", "refuse", "all"]), st.integers(0, 5), st.none() | st.integers(0, 8)),
-    max_size=40,
-)
-"""What each caller calls, after how many turns of the loop it begins, and after how many it is cancelled."""
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(callers=CALLERS)
-async def test_everybody_gets_their_own_reply_or_their_own_error(
-    pair: Pair, callers: list[tuple[str, int, int | None]]
-) -> None:
+async def test_everybody_gets_their_own_reply_or_their_own_error(pair: Pair, callers: list[Caller]) -> None:
     """Seen to fail with a held reply's place taken by the WAIT's."""
-    async with aclosing(replicated(pair)) as link, asyncio.timeout(20):
-
-        async def turns(count: int) -> None:
-            for _ in range(count):
-                await asyncio.sleep(0)
-
-        async def call(number: int, kind: str, begin: int) -> None:
-            await turns(begin)
-            if kind == "write":
-                assert await link.run(WRITE, [], [number]) == b"%d" % number
-            elif kind == "all":
-                told = await link.execute_all(("ECHO", f"a{number}"), ("ECHO", f"b{number}"))
-                assert told == [b"a%d" % number, b"b%d" % number]
-            else:
-                with pytest.raises(ResponseError, match=rf"refused {number}$"):
-                    await link.run(REFUSE, [], [number])
-
-        tasks = [asyncio.create_task(call(number, kind, begin)) for number, (kind, begin, _) in enumerate(callers)]
-
-        async def cancel(task: asyncio.Task[None], after: int) -> None:
-            await turns(after)
-            task.cancel()
-
-        ends = [(task, after) for task, (_, _, after) in zip(tasks, callers, strict=True) if after is not None]
-        await asyncio.gather(*[cancel(task, after) for task, after in ends])
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert await link.execute("ECHO", "last") == b"last"
-        for result, (_, _, cancelled_after) in zip(results, callers, strict=True):
-            assert result is None or (cancelled_after is not None and isinstance(result, asyncio.CancelledError))
-        assert link.in_flight == 0
+    async with aclosing(replicated(pair)) as link:
+        await call_at_once(link, callers, say=WRITE, refuse=REFUSE)
 
 
 async def test_a_primary_that_dies_with_unconfirmed_answers_never_gives_them(short_folder: Path) -> None:

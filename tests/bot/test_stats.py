@@ -27,9 +27,10 @@ from bot.settings import Settings
 from bot.stats import OUTCOMES, Fact, count, render_stats
 from bot.store import Commit, Store
 from cards.model import from_ms, to_ms
-from cards.proposal import FINAL, Action, Proposal, ProposedLine, State, settle
+from cards.proposal import FINAL, Action, Proposal, State, settle
 from scheduler.script import Script, Scripts
 from scheduler.timers import Timers
+from tests.proposals import a_proposal
 
 MS, SECOND, MINUTE, HOUR, DAY = (
     timedelta(milliseconds=1),
@@ -233,20 +234,6 @@ def test_the_count_is_the_naive_count(data: st.DataObject, period: timedelta, at
     assert {state: sum(hour[state] for hour in by_hour) for state in outcomes()} == stats["outcomes"]
 
 
-LINE = ProposedLine(
-    line_id="1",
-    product_id="tee",
-    title="短袖",
-    quantity=1,
-    from_sku="a",
-    from_spec={"颜色": "白"},
-    to_sku="b",
-    to_spec={"颜色": "黑"},
-    unit_price_before_cents=100,
-    unit_price_after_cents=100,
-)
-
-
 class Pinned(ServerClock):
     """A server's clock that stands still."""
 
@@ -293,22 +280,14 @@ class Office:
         self, proposal_id: str, created: datetime, *, buyer: str = "lin", agent: str = "xiaoyu", shop: str = "tea"
     ) -> Proposal:
         id = f"{shop}.{buyer}"
-        proposal = Proposal(
+        proposal = a_proposal(
             id=proposal_id,
             conversation_id=id,
             shop_id=shop,
             buyer_id=buyer,
             agent_id=agent,
             order_id=f"order-{proposal_id}",
-            order_version=1,
-            paid=True,
-            currency="CNY",
-            lines=(LINE,),
-            total_before_cents=100,
-            total_after_cents=100,
-            waived_cents=0,
             created=created,
-            deadline=created + 2 * HOUR,
         )
         await self.index.add(shop, id, proposal_id, created)
         new = Conversation(id=id, shop_id=shop, buyer_id=buyer, buyer_name=buyer, opened=created)

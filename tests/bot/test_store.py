@@ -21,42 +21,14 @@ from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.participant import Role
 from bot.store import CommandId, Commit, Committed, Reply, Stale, Store
-from cards.proposal import Proposal, ProposedLine, State
+from cards.proposal import State
 from scheduler.script import ClientScripts
+from tests.proposals import a_proposal
 
 ID = "nanshan.lin-wan"
 LONG_AGO, FAR_AHEAD = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 CONVERSATION = Conversation(id=ID, shop_id="nanshan", buyer_id="lin-wan", buyer_name="林晚", opened=LONG_AGO)
-PROPOSAL = Proposal(
-    id="p1",
-    conversation_id=ID,
-    shop_id="nanshan",
-    buyer_id="lin-wan",
-    agent_id="xiaoyu",
-    order_id="o1",
-    order_version=3,
-    paid=True,
-    currency="CNY",
-    lines=(
-        ProposedLine(
-            line_id="1",
-            product_id="tee",
-            title="短袖",
-            quantity=1,
-            from_sku="a",
-            from_spec={"颜色": "白"},
-            to_sku="b",
-            to_spec={"颜色": "黑"},
-            unit_price_before_cents=100,
-            unit_price_after_cents=100,
-        ),
-    ),
-    total_before_cents=100,
-    total_after_cents=100,
-    waived_cents=0,
-    created=LONG_AGO,
-    deadline=FAR_AHEAD,
-)
+PROPOSAL = a_proposal(created=LONG_AGO, deadline=FAR_AHEAD)
 SETTLED = PROPOSAL.model_copy(update={"state": State.REJECTED, "version": 2})
 OPEN = Commit(ID, 0, conversation=CONVERSATION, entries=[Entry(system="opened")])
 PROPOSE = Commit(ID, 1, changed=PROPOSAL, entries=[Entry(card=PROPOSAL)])

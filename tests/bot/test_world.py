@@ -1,7 +1,5 @@
 """The demo's world: time that passes, orders that move, a short window, and who may ask for all that."""
 
-import contextlib
-import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -23,18 +21,6 @@ from tests.flows.town import Town
 Client = TestClient[web.Request, web.Application]
 WINDOW_MS = 2 * 3600 * 1000
 LEFT_MS = round(LEFT.total_seconds() * 1000)
-
-
-@pytest.fixture
-async def town(valkey_url: str) -> AsyncIterator[Town]:
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    async with contextlib.AsyncExitStack() as stack:
-        yield Town(valkey_url, stack)
-
-
-@pytest.fixture
-async def scene(town: Town) -> Scene:
-    return await town.scene()
 
 
 @pytest.fixture

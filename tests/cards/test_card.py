@@ -8,24 +8,9 @@ from cards.card import Locale, render, render_notice, render_order, render_quote
 from cards.errors import LineRefusal, LinesRefused, Refusal
 from cards.proposal import Action, State, settle
 from cards.rules import quote
+from tests.words import LABELS, NOTICES
 
 ZH, EN = Locale.ZH_CN, Locale.EN
-
-LABELS = {
-    "pending": "待处理",
-    "agreed": "已同意",
-    "rejected": "已拒绝",
-    "timed_out": "已超时",
-    "invalid": "已失效",
-    "applying": "已同意 · 处理中",
-    "withdrawn": "已撤回",
-}
-NOTICES = {
-    "agreed": "用户已同意修改规格",
-    "rejected": "用户拒绝修改规格",
-    "timed_out": "用户超时未处理改规格申请",
-    "invalid": "订单已不支持修改规格，改规格申请失效",
-}
 
 
 @pytest.fixture

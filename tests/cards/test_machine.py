@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from cards.errors import AlreadySettled, OldVersion, TooEarly
-from cards.proposal import FINAL, Action, Proposal, notice_of, settle
+from cards.proposal import FINAL, Action, notice_of, settle
+from tests.proposals import a_proposal
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 WINDOW_MS = 5
@@ -31,23 +32,7 @@ class Negotiation(RuleBasedStateMachine):
     @initialize()
     def proposed(self) -> None:
         self.elapsed_ms = 0
-        self.proposal = Proposal(
-            id="p1",
-            conversation_id="yi.mei",
-            shop_id="yi",
-            buyer_id="mei",
-            agent_id="lin",
-            order_id="o1",
-            order_version=1,
-            paid=True,
-            currency="CNY",
-            lines=(),
-            total_before_cents=0,
-            total_after_cents=0,
-            waived_cents=0,
-            created=START,
-            deadline=START + timedelta(milliseconds=WINDOW_MS),
-        )
+        self.proposal = a_proposal(created=START, deadline=START + timedelta(milliseconds=WINDOW_MS))
         self.consented = False
         self.outcome = None
         self.moves = 0

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cards.proposal import Proposal, quarter, quarter_end
+from tests.proposals import a_proposal
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
@@ -13,23 +14,7 @@ MS = timedelta(milliseconds=1)
 
 def waiting(window_ms: int) -> Proposal:
     """A proposal that waits for so long."""
-    return Proposal(
-        id="p",
-        conversation_id="s.b",
-        shop_id="s",
-        buyer_id="b",
-        agent_id="a",
-        order_id="o",
-        order_version=1,
-        paid=True,
-        currency="CNY",
-        lines=(),
-        total_before_cents=0,
-        total_after_cents=0,
-        waived_cents=0,
-        created=START,
-        deadline=START + window_ms * MS,
-    )
+    return a_proposal(created=START, deadline=START + window_ms * MS)
 
 
 windows = st.integers(4, 3 * 24 * 3600 * 1000)

@@ -6,9 +6,8 @@ The address is a link to the socket of whichever is the primary, as a name is in
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 from redis.asyncio import Redis
 
 from bot.embedded import Embedded
+from tests.ports import free_ports
 
 
 class Pair:
@@ -23,7 +23,7 @@ class Pair:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
-        first, second = _free_ports(2)
+        first, second = free_ports(2)
         shared = {"bind": "127.0.0.1", "repl-diskless-sync-delay": "0", "shutdown-timeout": "0"}
         of_first = {"port": str(second), "replicaof": f"127.0.0.1 {first}"}
         self.primary = Embedded(folder / "a", fsync="no", extra={**shared, "port": str(first)})
@@ -83,11 +83,3 @@ async def client(server: Embedded) -> AsyncIterator[Redis]:
     """One connection to that server."""
     async with Redis.from_url(server.url, single_connection_client=True) as redis:
         yield redis
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]

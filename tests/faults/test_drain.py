@@ -7,7 +7,6 @@ import pytest
 from aiohttp import WSMsgType
 
 import bot.gateway
-from bot.client import ChatClient
 from bot.participant import Role
 from bot.sessions import CloseCode
 from bot.store import Commit, Committed
@@ -32,18 +31,12 @@ async def test_people_go_on_elsewhere_and_nothing_is_lost(scene: Scene) -> None:
     """
     card = await scene.propose()
     replies: dict[str, int] = {}
-
-    async def talk(client: ChatClient, name: str) -> None:
-        for number in range(15):
-            text = f"{name} {number}"
-            replies[text] = (await client.say(scene.conversation_id, text))["seq"]
-
-    talking = [asyncio.create_task(talk(scene.agent, "agent")), asyncio.create_task(talk(scene.buyer, "buyer"))]
+    talking = asyncio.create_task(scene.talk(15, replies))
     await scene.agent.wait_for(lambda: len(replies) >= 5, 5)
     answering = asyncio.create_task(scene.buyer.answer(card, "agree"))
     await scene.town.gateways[0].stop()
     scene.town.gateways.pop(0)
-    await asyncio.gather(*talking, answering)
+    await asyncio.gather(talking, answering)
 
     await scene.sees(scene.agent, card, "agreed")
     seq = await scene.caught_up()

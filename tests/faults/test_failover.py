@@ -3,11 +3,8 @@
 Everybody comes to have the log as it is, whoever was connected, whoever comes back, and whatever was heard meanwhile.
 """
 
-import asyncio
 import contextlib
-import dataclasses
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +14,10 @@ from redis.asyncio import Redis
 from bot.client import ChatClient
 from bot.flows.timer_ids import expiry_of
 from bot.participant import Role
-from bot.store import Commit, Committed
 from tests.faults.pair import Pair
 from tests.flows.scene import Scene
-from tests.flows.town import Town
+from tests.flows.town import Town, a_town
+from tests.until import until
 
 
 @pytest.fixture
@@ -32,9 +29,8 @@ async def pair(short_folder: Path, request: pytest.FixtureRequest) -> AsyncItera
 @pytest.fixture
 async def lucky(pair: Pair) -> AsyncIterator[Scene]:
     """A scene whose store can fail over."""
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    async with contextlib.AsyncExitStack() as stack:
-        yield await Town(pair.url, stack).scene()
+    async with a_town(pair.url) as town:
+        yield await town.scene()
 
 
 async def as_it_is(scene: Scene) -> list[tuple[int, int, str]]:
@@ -154,16 +150,9 @@ async def test_an_entry_after_one_that_was_lost_is_not_shown_as_the_next(town: T
         await scene.buyer.say(scene.conversation_id, f"lost {number}")
     await scene.caught_up()
     await copy.restore()
-    store = town.gateways[0].house.store
-    commit: Callable[[Commit], Awaitable[Committed]] = store.commit
-
-    async def unpublished(decision: Commit) -> Committed:
-        return await commit(dataclasses.replace(decision, channels=()))
-
-    store.commit = unpublished  # type: ignore[method-assign]
-    for number in range(unheard):
-        await scene.agent.say(scene.conversation_id, f"unheard {number}")
-    store.commit = commit  # type: ignore[method-assign]
+    with town.gateways[0].unheard():
+        for number in range(unheard):
+            await scene.agent.say(scene.conversation_id, f"unheard {number}")
     await scene.agent.say(scene.conversation_id, "heard")
     await come_to_agree(scene)
 
@@ -206,11 +195,4 @@ async def test_timers_lost_in_a_failover_come_back_at_once(pair: Pair, lucky: Sc
             return await house.timers.due_of(expiry) == due
         return False
 
-    await until(armed)
-
-
-async def until(found: Callable[[], Awaitable[bool]], limit: float = 15) -> None:
-    """Wait until it is so."""
-    async with asyncio.timeout(limit):
-        while not await found():
-            await asyncio.sleep(0.05)
+    await until(armed, 15)

@@ -6,13 +6,12 @@ Nobody connects anew by hand, and what hangs is as good as dead: a machine that 
 import asyncio
 import contextlib
 import itertools
-import logging
 import os
 import random
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,11 +25,14 @@ from tests.faults.torture.replicated_cluster import ClusterStore
 from tests.faults.torture.sentinel import SentinelStore
 from tests.faults.torture.servers import Node
 from tests.flows.scene import Scene
-from tests.flows.town import Town
+from tests.flows.town import Town, a_town
+from tests.until import until
 
 SECONDS = 10.0
 """Until people go on: 2.5 s until a primary counts as dead, 2 s to replace it, 2 s to hear of it; on a busy machine."""
 LIMIT = 20.0
+AWAY = (RedisError, OSError, OrderSystemAway)
+"""What a store in trouble raises."""
 EXPIRED = "__keyevent@0__:expired"
 WRITE = Script("return redis.call('SET', KEYS[1], ARGV[1])")
 
@@ -47,9 +49,8 @@ async def store(request: pytest.FixtureRequest, short_folder: Path) -> AsyncIter
 @pytest.fixture
 async def town(store: Store) -> AsyncIterator[Town]:
     """A town on that store."""
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    async with contextlib.AsyncExitStack() as stack:
-        yield Town(store.url, stack)
+    async with a_town(store.url) as town:
+        yield town
 
 
 async def primary_of(store: Store, key: str) -> random.Random:
@@ -74,16 +75,6 @@ async def hit(store: Store, how: str, chance: random.Random) -> None:
             await store.failover()
 
 
-async def until(found: Callable[[], Awaitable[object]]) -> None:
-    """Wait until it is so; a store that is away makes it false."""
-    async with asyncio.timeout(LIMIT):
-        while True:
-            with contextlib.suppress(RedisError, OSError, OrderSystemAway):
-                if await found():
-                    return
-            await asyncio.sleep(0.05)
-
-
 @pytest.mark.parametrize("how", ["killed", "hangs", "demoted"])
 async def test_people_go_on_within_seconds(store: Store, town: Town, how: str) -> None:
     """A card waits, one is proposed and agreed to, both people are told all, and the other card reaches its deadline;
@@ -97,7 +88,7 @@ async def test_people_go_on_within_seconds(store: Store, town: Town, how: str) -
     device = await town.agent(on=brief, patience=LIMIT)
     waiting = await scene.send("unpaid", by=device)
     chance = await primary_of(store, f"chat:{{{scene.conversation_id}}}")
-    await until(lambda: _heard(store))
+    await until(lambda: _heard(store), LIMIT, away=AWAY)
 
     began = time.monotonic()
     await hit(store, how, chance)
@@ -113,7 +104,7 @@ async def test_people_go_on_within_seconds(store: Store, town: Town, how: str) -
             assert scene.outcomes(client, card) == ["agreed"]
             assert scene.outcomes(client, waiting) == ["timed_out"]
     told = time.monotonic() - began
-    await until(lambda: _heard(store))
+    await until(lambda: _heard(store), LIMIT, away=AWAY)
     heard = time.monotonic() - began
     assert max(written, told, heard) < SECONDS, f"answered, told, heard after {written:.1f}, {told:.1f}, {heard:.1f} s"
     print(f"{store.name}, {how}: answered, told, heard after {written:.1f}, {told:.1f}, {heard:.1f} s")
@@ -131,7 +122,7 @@ async def test_order_events_are_heard(store: Store, town: Town) -> None:
     card = await scene.propose()
     chance = await primary_of(store, f"shop:{{{town.shop_id}}}:events")
     await store.kill(chance)
-    await until(lambda: _refunded(scene))
+    await until(lambda: _refunded(scene), LIMIT, away=AWAY)
     for client in (scene.agent, scene.buyer):
         await scene.sees(client, card, "invalid", limit=LIMIT)
 
@@ -153,7 +144,7 @@ async def test_a_reader_needs_no_node_but_the_one_with_its_stream(store: Cluster
         stream = next(key for node, key in keys.items() if node is not asked)
         await reader.xgroup_create(stream, "group", mkstream=True)
         await store.pause(that_hits(nodes, asked))
-        await until(lambda: connector.scripts.run(WRITE, [keys[asked]], ["x"]))
+        await until(lambda: connector.scripts.run(WRITE, [keys[asked]], ["x"]), LIMIT, away=AWAY)
         async with asyncio.timeout(3):
             assert await reader.xreadgroup("group", "me", {stream: ">"}, block=10) == []
     finally:
@@ -230,7 +221,7 @@ async def test_nobody_stays_with_a_primary_that_came_back(store: SentinelStore) 
             async with asyncio.timeout(2):
                 return bool(await connector.scripts.run(WRITE, ["after"], ["x"]))
 
-        await until(answered)
+        await until(answered, LIMIT, away=AWAY)
         assert new is not old
         async with new.client() as client:
             assert await client.get("after") == b"x"
@@ -251,7 +242,7 @@ async def test_where_the_replica_died_too_the_others_go_on(store: ClusterStore) 
         async def plain() -> bool:
             return bool(await connector.scripts.run(WRITE, [key], ["2"]))
 
-        await until(plain)
+        await until(plain, LIMIT, away=AWAY)
         with pytest.raises(RedisError):
             await connector.scripts.run(durable, [key], ["3"])
         await store.revive()
@@ -259,6 +250,6 @@ async def test_where_the_replica_died_too_the_others_go_on(store: ClusterStore) 
         async def promised() -> bool:
             return bool(await connector.scripts.run(durable, [key], ["4"]))
 
-        await until(promised)
+        await until(promised, LIMIT, away=AWAY)
     finally:
         await connector.aclose()

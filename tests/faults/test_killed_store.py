@@ -1,7 +1,6 @@
 """The store is killed with SIGKILL under live gateways: what was acknowledged is there, and people go on."""
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -11,11 +10,11 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ConnectionError as Disconnected
 
-from bot.client import ChatClient, Frame
+from bot.client import Frame
 from bot.embedded import Embedded
 from bot.store import Commit, Committed
 from tests.flows.scene import Scene
-from tests.flows.town import Gateway, Town
+from tests.flows.town import Gateway, Town, a_town
 
 
 @pytest.fixture
@@ -28,8 +27,8 @@ async def server(short_folder: Path) -> AsyncIterator[Embedded]:
 @pytest.fixture
 async def town(server: Embedded) -> AsyncIterator[Town]:
     """A town on that server."""
-    async with contextlib.AsyncExitStack() as stack:
-        yield Town(server.url, stack)
+    async with a_town(server.url) as town:
+        yield town
 
 
 async def crash(server: Embedded) -> None:
@@ -63,17 +62,11 @@ async def test_what_was_acknowledged_is_there_and_what_was_not_is_said_once(town
     """
     scene = await town.scene()
     acknowledged: dict[str, int] = {}
-
-    async def talk(client: ChatClient, name: str) -> None:
-        for number in range(20):
-            text = f"{name} {number}"
-            acknowledged[text] = (await client.say(scene.conversation_id, text))["seq"]
-
-    talking = [asyncio.create_task(talk(scene.agent, "agent")), asyncio.create_task(talk(scene.buyer, "buyer"))]
+    talking = asyncio.create_task(scene.talk(20, acknowledged))
     await scene.buyer.wait_for(lambda: len(acknowledged) >= 10, 5)
     before = dict(acknowledged)
     await crash(server)
-    await asyncio.gather(*talking)
+    await talking
 
     assert before
     assert len(acknowledged) == 40

@@ -1,7 +1,5 @@
 """The law of `applying`: consent is safe, and from then on only the order system decides, however long it takes."""
 
-import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +10,7 @@ from cards.order import Product
 from tests.flows.line import Line
 from tests.flows.scene import Scene
 from tests.flows.town import Town
+from tests.until import until
 
 SOON = timedelta(milliseconds=50)
 NEVER = timedelta(hours=1)
@@ -28,13 +27,6 @@ async def scene_on(town: Town, line: Line, **settings: Any) -> Scene:
     return await town.scene(
         orders=line.to, **{"retry_after": SOON, "retry_at_most": timedelta(milliseconds=100), **settings}
     )
-
-
-async def until(found: Callable[[], Any], limit: float = 5) -> None:
-    """Wait until something that tells nobody is so."""
-    async with asyncio.timeout(limit):
-        while not found():
-            await asyncio.sleep(0.01)
 
 
 async def stock(scene: Scene) -> dict[str, int]:

@@ -6,7 +6,10 @@ from bot.flows.timer_ids import expiry_of, reply_timer, retry_of
 from bot.orders.base import OrderSystemAway
 from cards.model import from_ms
 from cards.proposal import State
+from tests.faults.desk_state import by_the_desk, by_the_documents, look
 from tests.flows.town import Town
+
+LIN_WAN, CHEN_MO = "nanshan.lin-wan", "nanshan.chen-mo"
 
 
 async def test_a_lost_timer_is_armed_again(town: Town) -> None:
@@ -98,3 +101,26 @@ async def test_the_lost_timer_of_a_buyer_who_waits_for_a_reply_is_armed_again(to
     await scene.agent.wait_for(lambda: scene.notices(scene.agent), 5)
     await scene.settled_work()
     assert await house.reconciler.look() == 0
+
+
+async def test_the_reconciler_repairs_indexes_that_lost_conversations(town: Town) -> None:
+    """As after a failover that lost writes. Seen to fail without its place: both lists stayed empty."""
+    gateway = await town.gateway()
+    agent = await town.agent()
+    await agent.open("lin-wan")
+    await agent.be("suspended")
+    await (await town.buyer("chen-mo")).say(CHEN_MO, "在吗")
+    await look(gateway)
+    redis = await town.redis()
+    for lost in ("inbox:xiaoyu", "waiting", "held", "placed"):
+        await redis.delete(f"desk:{{nanshan}}:{lost}")
+    assert (await agent.list_conversations())["conversations"] == []
+
+    await gateway.house.reconciler.look()
+
+    page = await agent.list_conversations()
+    assert {item["conversation_id"]: item["group"] for item in page["conversations"]} == {
+        LIN_WAN: "in_progress",
+        CHEN_MO: "unassigned",
+    }
+    assert await by_the_desk(town) == await by_the_documents(town)

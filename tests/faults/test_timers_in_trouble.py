@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from bot.client import Frame
 from bot.flows.timer_ids import keep_timer
 from cards.model import from_ms
+from tests.flows.ending import ended
 from tests.flows.scene import Scene
 from tests.flows.town import Town
 
@@ -21,12 +22,7 @@ SLACK = 0.5
 
 async def timed_out_once(scene: Scene, card: Frame) -> float:
     """How late (s) both were told, once."""
-    for client in (scene.agent, scene.buyer):
-        await scene.sees(client, card, "timed_out")
-    await scene.settled_work()
-    await scene.caught_up()
-    assert scene.outcomes(scene.agent, card) == scene.outcomes(scene.buyer, card) == ["timed_out"]
-    assert [notice["text"] for notice in scene.notices(scene.agent)] == ["用户超时未处理改规格申请"]
+    await ended(scene, card, "timed_out")
     (entry,) = [entry for entry in scene.log(scene.agent) if "notice" in entry]
     return (entry["at_ms"] - card["deadline_ms"]) / 1000
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +13,7 @@ from bot.orders.shop import Shop
 from bot.redis import connect
 from tests.faults.torture.orders import MOODS, Mood, ScriptedOrders, Temper
 from tests.flows.nanshan import shop_file
+from tests.until import until
 
 SHOP, ORDER = "nanshan", "lin-wan-paid"
 TO_S = LineChange(line_id="1", from_sku="white-m", to_sku="white-s", expected_price_cents=8900)
@@ -78,12 +79,6 @@ async def far(valkey_url: str, tmp_path: Path) -> AsyncIterator[Far]:
     await shop.import_shop(shop_file())
     yield Far(shop, tmp_path / "orders.json")
     await connector.aclose()
-
-
-async def until(found: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not found():
-            await asyncio.sleep(0.01)
 
 
 async def test_well(far: Far) -> None:

@@ -1,7 +1,6 @@
 """Each bug that can be planted in a gateway is really one: people see what must never be, or the store holds it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ from tests.faults.torture.planted import EARLY, LOST, PLANTED, SKIPPED
 from tests.flows.line import Line
 from tests.flows.scene import Scene
 from tests.flows.town import Town
+from tests.until import until
 
 SOON = timedelta(milliseconds=50)
 
@@ -29,13 +29,6 @@ async def bugged(town: Town, bug: str, line: Line | None = None, **settings: Any
     for gateway in town.gateways:
         PLANTED[bug](gateway.house)
     return scene
-
-
-async def until(found: Callable[[], Awaitable[bool]], limit: float = 5) -> None:
-    """Wait until something that tells nobody is so."""
-    async with asyncio.timeout(limit):
-        while not await found():
-            await asyncio.sleep(0.01)
 
 
 async def test_agree_without_version_check(town: Town) -> None:

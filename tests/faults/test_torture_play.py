@@ -24,6 +24,7 @@ from tests.faults.torture.people import People
 from tests.faults.torture.play import Play
 from tests.faults.torture.recorder import Manner
 from tests.flows.town import SECRET, Town
+from tests.until import until
 
 WINDOW = timedelta(seconds=1.5)
 CAST = Cast(make_shop(8, 3), WINDOW)
@@ -156,14 +157,6 @@ async def test_who_never_reads_is_cut_off(people: People, town: Town) -> None:
     deaf = await until(lambda: [one for one in sessions.sessions if one.who.id == "b1"])
     await until(lambda: deaf[0].closing is not None)
     reader.close()
-
-
-async def until(found: Any) -> Any:
-    """What `found` gives as soon as it is true."""
-    async with asyncio.timeout(10):
-        while not (result := found()):
-            await asyncio.sleep(0.01)
-    return result
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_is_told(people: People, history: History, town: Town) -> None:

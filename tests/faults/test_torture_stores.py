@@ -14,8 +14,8 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from bot.redis import ClusterConnector, PoolConnector, connect
 from scheduler.script import Script
-from tests.faults.torture.servers import Servers
 from tests.faults.torture.stores import NAMES, Promise, Store, StoreName, make_store
+from tests.standing import standing
 
 WRITE = Script("redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])")
 READ = Script("return redis.call('GET', KEYS[1])")
@@ -31,13 +31,8 @@ Connector = PoolConnector | ClusterConnector
 def running(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[Store]:
     """One store of each name for all tests; it belongs to no event loop."""
     name: StoreName = request.param
-    store = make_store(name, short_folder / uuid.uuid4().hex[:8])
-    assert isinstance(store, Servers)
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(store.__aenter__())
-    yield store
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(store.close())
+    with standing(make_store(name, short_folder / uuid.uuid4().hex[:8])) as store:
+        yield store
 
 
 @pytest.fixture

@@ -56,6 +56,16 @@ class Scene:
         sent = await self.send(order, waive=waive, **to)
         return await self.sees(self.buyer, sent)
 
+    async def talk(self, messages: int, replies: dict[str, int]) -> None:
+        """Agent and buyer both say `agent 0`, `agent 1` …, one after the other; `replies` gets the seq of each text."""
+
+        async def say(client: ChatClient, name: str) -> None:
+            for number in range(messages):
+                text = f"{name} {number}"
+                replies[text] = (await client.say(self.conversation_id, text))["seq"]
+
+        await asyncio.gather(say(self.agent, "agent"), say(self.buyer, "buyer"))
+
     async def sees(self, client: ChatClient, proposal: Frame, state: str = "pending", limit: float = 5) -> Frame:
         """Wait until a client sees a proposal (anything with its `proposal_id`) in a state; the card then."""
 

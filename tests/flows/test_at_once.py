@@ -2,25 +2,15 @@
 
 import asyncio
 import uuid
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 
-from bot.client import ChatClient, CommandFailed, Frame
+from bot.client import ChatClient, Frame
+from tests.flows.answers import answer_to
 from tests.flows.crossing import Crossing
 from tests.flows.protections import HOLDS, KNOWN, without
 from tests.flows.scene import Scene
 from tests.flows.town import Town
-
-
-async def code(command: Coroutine[Any, Any, Frame]) -> str:
-    """How a command was answered: `ok`, or the error's code."""
-    try:
-        await command
-    except CommandFailed as failed:
-        return failed.code
-    return "ok"
 
 
 async def two_devices(scene: Scene) -> tuple[ChatClient, ChatClient]:
@@ -34,7 +24,8 @@ async def asked_twice_at_once(scene: Scene) -> tuple[list[str], list[Frame]]:
     """Both devices propose for one order; how each was answered, and the cards that the buyer was shown."""
     first, second = await two_devices(scene)
     answers = await asyncio.gather(
-        code(scene.send(by=first, line_1="white-s")), code(scene.send(by=second, line_1="green-m", waive=True))
+        answer_to(scene.send(by=first, line_1="white-s")),
+        answer_to(scene.send(by=second, line_1="green-m", waive=True)),
     )
     await scene.settled_work()
     await scene.caught_up()
@@ -57,7 +48,7 @@ async def test_without_the_hold_two_cards_are_shown(scene: Scene, monkeypatch: p
 
 async def test_proposals_for_two_orders_at_once_are_two_cards(scene: Scene) -> None:
     first, second = await two_devices(scene)
-    answers = await asyncio.gather(code(scene.send("paid", by=first)), code(scene.send("unpaid", by=second)))
+    answers = await asyncio.gather(answer_to(scene.send("paid", by=first)), answer_to(scene.send("unpaid", by=second)))
     assert answers == ["ok", "ok"]
     assert await scene.caught_up() == 3
 
@@ -72,7 +63,9 @@ async def test_a_proposal_meets_a_transfer(scene: Scene, first: str) -> None:
     one, other = await two_devices(scene)
     proposer, giver = (one, other) if first == "propose" else (other, one)
 
-    answers = await asyncio.gather(code(scene.send(by=proposer)), code(giver.transfer(scene.conversation_id, "ahe")))
+    answers = await asyncio.gather(
+        answer_to(scene.send(by=proposer)), answer_to(giver.transfer(scene.conversation_id, "ahe"))
+    )
 
     await scene.caught_up(scene.buyer, colleague)
     cards = [entry for entry in scene.log(colleague) if "card" in entry]
@@ -91,7 +84,7 @@ async def test_an_order_that_moves_between_reading_and_committing_invalidates_th
     """
     scene = await town.scene()
     crossing = Crossing([gateway.house.store for gateway in town.gateways])
-    asking = asyncio.create_task(code(scene.send()))
+    asking = asyncio.create_task(answer_to(scene.send()))
     await crossing.arrived(0)
     await scene.shop.move(town.shop_id, scene.order_id("paid"), "ship")
     await scene.events_heard()

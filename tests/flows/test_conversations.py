@@ -2,19 +2,11 @@
 
 import asyncio
 
-import pytest
-
 from bot.client import ChatClient, CommandFailed, Frame
+from tests.flows.answers import answer_to
 from tests.flows.crossing import Crossing
 from tests.flows.scene import Scene
 from tests.flows.town import Town
-
-
-async def refused(command: object) -> str:
-    """The code of the error that a command is answered with."""
-    with pytest.raises(CommandFailed) as failed:
-        await command  # type: ignore[misc]
-    return failed.value.code
 
 
 def said(client: ChatClient, conversation_id: str) -> list[str]:
@@ -63,7 +55,7 @@ async def test_a_buyers_first_message_waits_for_an_agent(town: Town) -> None:
     await buyer.wait_for(lambda: system(buyer, id) == ["客服 小雨 为您服务"], 5)
     for everybody in (agent, late):
         await everybody.wait_for(lambda everybody=everybody: id not in everybody.waiting, 5)
-    assert await refused(late.open("lin-wan")) == "conversation_taken"
+    assert await answer_to(late.open("lin-wan")) == "conversation_taken"
     assert (await town.agent("ahe")).welcome["waiting"] == []
 
 
@@ -89,9 +81,9 @@ async def test_two_agents_take_a_waiting_conversation_at_once(town: Town) -> Non
 
 
 async def test_unknown_people_are_named(scene: Scene) -> None:
-    assert await refused(scene.agent.open("nobody")) == "unknown_buyer"
-    assert await refused(scene.agent.transfer(scene.conversation_id, "nobody")) == "unknown_agent"
-    assert await refused(scene.agent.transfer(scene.conversation_id, "xiaoyu")) == "transfer_to_self"
+    assert await answer_to(scene.agent.open("nobody")) == "unknown_buyer"
+    assert await answer_to(scene.agent.transfer(scene.conversation_id, "nobody")) == "unknown_agent"
+    assert await answer_to(scene.agent.transfer(scene.conversation_id, "xiaoyu")) == "transfer_to_self"
 
 
 async def test_after_a_transfer_the_new_agent_has_it_all(scene: Scene) -> None:
@@ -117,14 +109,14 @@ async def test_after_a_transfer_the_new_agent_has_it_all(scene: Scene) -> None:
     await scene.caught_up(scene.buyer, colleague)
     assert scene.log(scene.agent)[-1]["seq"] == seq
     for act in (scene.agent.say(id, "？"), scene.send(by=scene.agent), scene.agent.transfer(id, "xiaoyu")):
-        assert await refused(act) == "not_current_agent"
+        assert await answer_to(act) == "not_current_agent"
 
 
 async def test_the_former_agent_takes_nothing_back_and_the_new_one_does(scene: Scene) -> None:
     colleague = await scene.town.agent("ahe")
     card = await scene.propose()
     await scene.agent.transfer(scene.conversation_id, "ahe")
-    assert await refused(scene.agent.withdraw(card)) == "not_current_agent"
+    assert await answer_to(scene.agent.withdraw(card)) == "not_current_agent"
     await colleague.withdraw(card)
     await scene.sees(scene.buyer, card, "withdrawn")
 
@@ -210,4 +202,4 @@ async def test_a_quote_says_what_every_sku_would_mean(scene: Scene) -> None:
         "green-m": (True, True, None),
         "grey-m": (False, False, "price_lower_after_payment"),
     }
-    assert await refused(scene.buyer.quote(scene.conversation_id, "lin-wan-paid")) == "agents_only"
+    assert await answer_to(scene.buyer.quote(scene.conversation_id, "lin-wan-paid")) == "agents_only"

@@ -13,6 +13,7 @@ import pytest
 from bot.client import CommandFailed
 from bot.store import Commit, Committed, Stale
 from cards.model import from_ms
+from tests.flows.ending import ended
 from tests.flows.scene import Scene
 from tests.flows.town import Town
 
@@ -21,16 +22,6 @@ from tests.flows.town import Town
 async def scene(town: Town) -> Scene:
     """Cards wait for a fifth of a second, and no timer fires at all."""
     return await town.scene(timers=False, answer_window=timedelta(milliseconds=200))
-
-
-async def timed_out(scene: Scene, card: dict) -> None:
-    """Both sides see `timed_out`, once, and the agent was told so, once."""
-    for client in (scene.agent, scene.buyer):
-        await scene.sees(client, card, "timed_out")
-    await scene.settled_work()
-    await scene.caught_up()
-    assert scene.outcomes(scene.agent, card) == scene.outcomes(scene.buyer, card) == ["timed_out"]
-    assert [notice["text"] for notice in scene.notices(scene.agent, card)] == ["用户超时未处理改规格申请"]
 
 
 async def test_without_timers_a_card_just_waits(scene: Scene) -> None:
@@ -52,7 +43,7 @@ async def test_whoever_acts_too_late_finds_it_timed_out(scene: Scene, what: str)
     assert failed.value.code == "already_settled"
     assert failed.value.card is not None
     assert (failed.value.card["state"], failed.value.card["label"]) == ("timed_out", "已超时")
-    await timed_out(scene, card)
+    await ended(scene, card, "timed_out")
     assert await scene.skus() == ["white-m"]
     store = scene.town.gateways[0].house.store
     (settled,) = (await store.load(scene.conversation_id, proposals=(card["proposal_id"],))).proposals
@@ -64,14 +55,14 @@ async def test_an_order_event_too_late_finds_it_timed_out(scene: Scene) -> None:
     card = await scene.propose()
     await scene.deadline_passed(card)
     await scene.shop.move(scene.town.shop_id, scene.order_id("paid"), "ship")
-    await timed_out(scene, card)
+    await ended(scene, card, "timed_out")
 
 
 async def test_a_new_proposal_settles_the_late_one_first(scene: Scene) -> None:
     card = await scene.propose()
     await scene.deadline_passed(card)
     second = await scene.propose(line_1="green-m", waive=True)
-    await timed_out(scene, card)
+    await ended(scene, card, "timed_out")
     log = [entry["card"] for entry in scene.log(scene.buyer) if "card" in entry]
     assert [(shown["proposal_id"], shown["state"]) for shown in log] == [
         (card["proposal_id"], "pending"),
@@ -86,7 +77,7 @@ async def test_a_new_proposal_refused_for_itself_still_leaves_it_settled(scene: 
     with pytest.raises(CommandFailed) as failed:
         await scene.send(line_1="white-l")
     assert failed.value.code == "out_of_stock"
-    await timed_out(scene, card)
+    await ended(scene, card, "timed_out")
 
 
 async def volley(scene: Scene, side: str, deadline: datetime) -> list[Committed | None]:
@@ -134,7 +125,7 @@ async def test_a_click_decided_in_time_and_committed_too_late_is_too_late(scene:
     with pytest.raises(CommandFailed) as failed:
         await scene.buyer.answer(card, "agree")
     assert failed.value.code == "already_settled"
-    await timed_out(scene, card)
+    await ended(scene, card, "timed_out")
     assert await scene.skus() == ["white-m"]
 
 

@@ -2,18 +2,12 @@
 
 import pytest
 
-from bot.client import ChatClient, CommandFailed
+from bot.client import ChatClient
 from cards.proposal import Proposal
+from tests.flows.answers import refusal
 from tests.flows.line import Line
 from tests.flows.scene import Scene
 from tests.flows.town import Town
-
-
-async def refused(command: object) -> CommandFailed:
-    """The error that a command is answered with."""
-    with pytest.raises(CommandFailed) as failed:
-        await command  # type: ignore[misc]
-    return failed.value
 
 
 async def document(scene: Scene, card: dict) -> Proposal:
@@ -25,7 +19,7 @@ async def document(scene: Scene, card: dict) -> Proposal:
 
 async def test_while_a_card_waits_nobody_asks_again_for_that_order(scene: Scene) -> None:
     card = await scene.propose()
-    again = await refused(scene.send(line_1="green-m", waive=True))
+    again = await refusal(scene.send(line_1="green-m", waive=True))
     assert (again.code, again.problem["title"]) == ("proposal_pending", "买家处理中，无法再次修改规格")
     other = await scene.propose("unpaid")
     await scene.buyer.answer(card, "reject")
@@ -40,7 +34,7 @@ async def test_while_consent_is_carried_out_nobody_asks_again(town: Town) -> Non
     card = await scene.propose()
     line.away = True
     await scene.buyer.answer(card, "agree")
-    assert (await refused(scene.send())).code == "proposal_pending"
+    assert (await refusal(scene.send())).code == "proposal_pending"
 
 
 @pytest.mark.parametrize("late", ["agree", "reject", "withdraw"])
@@ -56,7 +50,7 @@ async def test_a_late_click_changes_nothing_and_heals_the_screen(scene: Scene, f
     seq = await scene.caught_up()
     before = await document(scene, card)
 
-    answer = await refused(act(late))
+    answer = await refusal(act(late))
 
     end = {"agree": "agreed", "reject": "rejected", "withdraw": "withdrawn"}[first]
     assert answer.code == "already_settled"  # not `old_version`, though the click named version 1
@@ -74,13 +68,13 @@ async def test_late_intent_is_kept_bounded(scene: Scene) -> None:
     card = await scene.propose()
     await scene.buyer.answer(card, "reject")
     for _ in range(25):
-        assert (await refused(scene.buyer.answer(card, "agree"))).code == "already_settled"
+        assert (await refusal(scene.buyer.answer(card, "agree"))).code == "already_settled"
     assert len(await scene.town.gateways[0].house.store.late(await document(scene, card))) == 20
 
 
 async def test_an_answer_to_an_old_version_is_refused_with_todays_card(scene: Scene) -> None:
     card = await scene.propose()
-    answer = await refused(scene.buyer.answer({**card, "version": 7}, "agree"))
+    answer = await refusal(scene.buyer.answer({**card, "version": 7}, "agree"))
     assert answer.code == "old_version"
     assert answer.card is not None
     assert answer.card["version"] == 1
@@ -102,7 +96,7 @@ async def test_only_the_buyer_answers_and_only_the_current_agent_acts(scene: Sce
             "history": lambda: client.history(scene.conversation_id),
             "open": lambda: client.open("lin-wan"),
         }
-        return (await refused(commands[what]())).code
+        return (await refusal(commands[what]())).code
 
     assert await code(scene.agent, "answer") == "not_the_buyer"
     assert [await code(scene.buyer, what) for what in ("propose", "withdraw", "open")] == ["agents_only"] * 3

@@ -6,40 +6,9 @@ from typing import Literal
 import pytest
 
 from bot.client import CommandFailed
+from tests.flows.ending import ended
 from tests.flows.scene import Scene
 from tests.flows.town import Town
-
-NOTICES = {
-    "agreed": "用户已同意修改规格",
-    "rejected": "用户拒绝修改规格",
-    "timed_out": "用户超时未处理改规格申请",
-    "invalid": "订单已不支持修改规格，改规格申请失效",
-}
-LABELS = {
-    "pending": "待处理",
-    "agreed": "已同意",
-    "rejected": "已拒绝",
-    "timed_out": "已超时",
-    "invalid": "已失效",
-    "withdrawn": "已撤回",
-}
-
-
-async def ended(scene: Scene, card: dict, state: str) -> None:
-    """Both sides see that end, once; the agent got its notice, and of it the buyer a seq and nothing else."""
-    for client in (scene.agent, scene.buyer):
-        shown = await scene.sees(client, card, state)
-        assert (shown["label"], shown["buttons"]) == (LABELS[state], [])
-        assert shown["settled_ms"] >= shown["created_ms"]
-    await scene.settled_work()
-    await scene.caught_up()
-    assert scene.outcomes(scene.agent, card) == scene.outcomes(scene.buyer, card) == [state]
-    told = scene.notices(scene.agent, card)
-    assert [(notice["code"], notice["text"]) for notice in told] == (
-        [(state, NOTICES[state])] if state in NOTICES else []
-    )
-    assert scene.notices(scene.buyer) == []
-    assert [entry["seq"] for entry in scene.log(scene.buyer)] == [entry["seq"] for entry in scene.log(scene.agent)]
 
 
 async def test_the_buyer_agrees_and_the_order_changes(scene: Scene) -> None:

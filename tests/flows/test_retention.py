@@ -5,7 +5,6 @@ Timers are fired by hand here, but where a test says otherwise.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -22,7 +21,7 @@ from cards.model import from_ms
 from scheduler.script import Script
 from tests.faults.desk_state import DeskState, by_the_desk, in_order, log_of
 from tests.flows.scene import Scene
-from tests.flows.town import Gateway, Town
+from tests.flows.town import Gateway, Town, a_town
 
 LIN_WAN = "nanshan.lin-wan"
 KEEP = timedelta(milliseconds=400)
@@ -33,12 +32,23 @@ AT_ONCE = {"timers": False, "keep": timedelta(milliseconds=1)}
 CHECKED = "if ARGV[1] ~= '' then\n  local now"
 
 
-async def grown_old(scene: Scene, keep: timedelta = KEEP) -> None:
+async def grown_old(scene: Scene) -> None:
     """Wait until the server's clock says that nothing has happened for as long as things are kept."""
     await scene.settled_work()
-    retention = scene.town.gateways[0].house.retention
+    house = scene.town.gateways[0].house
+    keep, retention = house.settings.keep, house.retention
     while (age := await retention._keeping.age(scene.conversation_id)) and age.active + keep > age.now:
         await asyncio.sleep((age.active + keep - age.now).total_seconds())
+
+
+async def an_old_scene(town: Town, *, messages: int) -> Scene:
+    """The buyer said so much, both people have it, and now it is old."""
+    scene = await town.scene(**AT_ONCE)
+    for number in range(messages):
+        await scene.buyer.say(LIN_WAN, f"{number}")
+    await scene.caught_up()
+    await grown_old(scene)
+    return scene
 
 
 async def remove(gateway: Gateway, conversation_id: str = LIN_WAN) -> None:
@@ -140,7 +150,7 @@ async def test_what_was_decided_before_the_removal_and_comes_after_it_begins_ane
     saying = asyncio.create_task(scene.buyer.say(LIN_WAN, "还在吗"))
     async with asyncio.timeout(5):
         await decided.wait()
-    await grown_old(scene, AT_ONCE["keep"])  # type: ignore[arg-type]
+    await grown_old(scene)
     await remove(here)
     assert await keys_of(town) == []
     go.set()
@@ -154,11 +164,7 @@ async def test_what_was_decided_before_the_removal_and_comes_after_it_begins_ane
 async def test_whoever_has_it_open_begins_anew(town: Town) -> None:
     """Buyer and agent are connected all the time: the agent's list loses it, and the first entry of the new one comes
     as a fresh page. Seen to fail with sessions that take it for an old entry: they were told nothing."""
-    scene = await town.scene(**AT_ONCE)
-    for number in range(4):
-        await scene.buyer.say(LIN_WAN, f"{number}")
-    await scene.caught_up()
-    await grown_old(scene, AT_ONCE["keep"])  # type: ignore[arg-type]
+    scene = await an_old_scene(town, messages=4)
 
     await remove(town.gateways[0])
 
@@ -183,11 +189,7 @@ async def test_whoever_comes_back_with_an_old_cursor_begins_anew(town: Town, whe
 
     Seen to fail (between) with a session that keeps the cursor: its entries would begin at 1 after 6.
     """
-    scene = await town.scene(**AT_ONCE)
-    for number in range(5):
-        await scene.buyer.say(LIN_WAN, f"{number}")
-    await scene.caught_up()
-    await grown_old(scene, AT_ONCE["keep"])  # type: ignore[arg-type]
+    await an_old_scene(town, messages=5)
     await remove(town.gateways[0])
     other = await town.buyer(on=town.gateways[0])
     if when == "after":
@@ -212,7 +214,7 @@ async def test_an_open_card_keeps_everything(town: Town) -> None:
     with pytest.raises(CommandFailed):
         await scene.buyer.answer(old, "agree")  # too late: kept in the record
     card = await scene.propose("two-lines")
-    await grown_old(scene, AT_ONCE["keep"])  # type: ignore[arg-type]
+    await grown_old(scene)
 
     for _ in range(2):
         await remove(town.gateways[0])
@@ -235,7 +237,7 @@ async def test_a_change_is_forgotten_with_its_card(town: Town) -> None:
     redis = await town.redis()
     order = f"shop:{{nanshan}}:order:{scene.order_id('paid')}"
     assert await redis.hkeys(order) == ["body", f"first:{card['proposal_id']}"]
-    await grown_old(scene, AT_ONCE["keep"])  # type: ignore[arg-type]
+    await grown_old(scene)
 
     await remove(town.gateways[0])
 
@@ -263,12 +265,12 @@ async def test_the_timer_does_it(town: Town) -> None:
 
 async def test_on_a_cluster(valkey_cluster_url: str) -> None:
     """Every script has its keys in one slot: of the conversation, the desk, the shop."""
-    async with contextlib.AsyncExitStack() as stack:
-        scene = await Town(valkey_cluster_url, stack).scene(**AT_ONCE)
+    async with a_town(valkey_cluster_url) as town:
+        scene = await town.scene(**AT_ONCE)
         card = await scene.propose()
         await scene.buyer.answer(card, "agree")
         await scene.sees(scene.agent, card, "agreed")
-        await grown_old(scene, AT_ONCE["keep"])  # type: ignore[arg-type]
+        await grown_old(scene)
         here, there = scene.town.gateways
 
         await remove(here)

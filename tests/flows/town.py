@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +22,7 @@ from bot.orders.shop import Shop
 from bot.participant import Participant, Role
 from bot.redis import connect
 from bot.settings import Settings
+from bot.store import Commit, Committed
 from tests.flows.nanshan import NAMES, shop_file
 from tests.flows.scene import Scene
 
@@ -48,6 +51,21 @@ class Gateway:
     async def stop(self) -> None:
         """What SIGTERM does: drain, then end."""
         await self._running.aclose()
+
+    @contextlib.contextmanager
+    def unheard(self) -> Iterator[None]:
+        """What is committed here meanwhile is in the log, and published to nobody."""
+        store = self.house.store
+        publish = store.commit
+
+        async def unpublished(commit: Commit) -> Committed:
+            return await publish(dataclasses.replace(commit, channels=()))
+
+        store.commit = unpublished  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            store.commit = publish  # type: ignore[method-assign]
 
 
 class Town:
@@ -135,3 +153,11 @@ class Town:
         agent, buyer = await self.agent(on=here), await self.buyer(buyer_id, on=there)
         await agent.open(buyer_id)
         return Scene(self, f"{self.shop_id}.{buyer_id}", buyer_id, agent, buyer)
+
+
+@contextlib.asynccontextmanager
+async def a_town(redis_url: str) -> AsyncIterator[Town]:
+    """A town on that server, without a gateway yet; all of it ends with the context."""
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    async with contextlib.AsyncExitStack() as stack:
+        yield Town(redis_url, stack)

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from inspect import isawaitable
 
 import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
@@ -12,6 +11,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from scheduler.script import ClientScripts
 from scheduler.watcher import Watcher
+from tests.until import until
 
 LIMIT_S = 10
 """How long a test waits for what must happen; on a busy machine it is never the usual time."""
@@ -45,6 +45,15 @@ async def client(valkey_url: str) -> AsyncIterator[Redis]:
     """A client of a real, empty server."""
     async with Redis.from_url(valkey_url) as client:
         yield client
+
+
+@pytest.fixture
+async def flags(client: Redis) -> AsyncIterator[Redis]:
+    """The client, for tests that change the server's notifications, which the next test finds as they were."""
+    setting = "notify-keyspace-events"
+    before = (await client.config_get(setting))[setting]
+    yield client
+    await client.config_set(setting, before)
 
 
 class Fired:
@@ -97,16 +106,6 @@ def oversleeping(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def eventually() -> Callable[[Callable[[], bool | Awaitable[bool]]], Awaitable[None]]:
+def eventually() -> Callable[..., Awaitable[object]]:
     """Wait until something, which may have to be awaited, holds; or fail."""
-
-    async def wait(holds: Callable[[], bool | Awaitable[bool]]) -> None:
-        async with asyncio.timeout(LIMIT_S):
-            while True:
-                held = holds()
-                if await held if isawaitable(held) else held:
-                    return
-                # What is waited for happens in the server, which sets no event here.
-                await asyncio.sleep(0.01)
-
-    return wait
+    return until

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,6 @@ async def arm_unheard(client: Redis | RedisCluster, bucket: int, timer_id: str, 
     due_ms = int(due.timestamp() * 1000)
     await client.zadd(f"timers:{{{bucket}}}", {timer_id: due_ms})
     await client.set(f"alarm:{{{bucket}}}", due_ms, pxat=due_ms)
-
-
-@pytest.fixture
-async def flags(client: Redis) -> AsyncIterator[Redis]:
-    """The client, for tests that change the server's notifications, which the next test finds as they were."""
-    before = (await client.config_get(SETTING))[SETTING]
-    yield client
-    await client.config_set(SETTING, before)
 
 
 @pytest.mark.usefixtures("oversleeping")

@@ -188,18 +188,14 @@ async def test_what_another_process_arms_earlier_than_the_sleepers_target_is_in_
 
 
 @pytest.mark.usefixtures("oversleeping")
-async def test_without_notifications_timers_known_fire_in_time(client: Redis, fired: Any) -> None:
+async def test_without_notifications_timers_known_fire_in_time(flags: Redis, fired: Any) -> None:
     """The `expired` event is lost. Red when a watcher rests for the idle time instead of until the instant it knows."""
-    before = (await client.config_get("notify-keyspace-events"))["notify-keyspace-events"]
-    timers = Timers(ClientScripts(client))
+    timers = Timers(ClientScripts(flags))
     for number in range(20):
         await timers.arm(str(number), soon(100 + number * 10))
-    await client.config_set("notify-keyspace-events", "")
-    try:
-        async with Watcher(timers, fired):
-            await fired.until(20)
-    finally:
-        await client.config_set("notify-keyspace-events", before)
+    await flags.config_set("notify-keyspace-events", "")
+    async with Watcher(timers, fired):
+        await fired.until(20)
 
 
 async def test_two_watchers_fire_each_timer_once(any_server: str | None, scripts: ClientScripts, fired: Any) -> None:

@@ -1,7 +1,5 @@
 """Real pages in a real browser, on real gateways; skipped, saying so, where there is no Chromium."""
 
-import contextlib
-import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -28,14 +26,6 @@ async def browser(chromium_url: str) -> AsyncIterator[Browser]:
         browser = await playwright.chromium.connect_over_cdp(chromium_url)
         yield browser
         await browser.close()
-
-
-@pytest.fixture
-async def town(valkey_url: str) -> AsyncIterator[Town]:
-    """A town on the real server."""
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    async with contextlib.AsyncExitStack() as stack:
-        yield Town(valkey_url, stack)
 
 
 @pytest.fixture

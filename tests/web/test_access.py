@@ -1,37 +1,13 @@
 """For everybody: the keyboard alone suffices, and axe-core finds nothing serious on any page, light or dark."""
 
-import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.flows.town import Town
 from tests.web.axe import find
+from tests.web.keys import Keys
 from tests.web.screens import Screens
 
 PAID = "lin-wan-paid"
-FOCUSED = """() => {
-    const { activeElement: at } = document, shown = at.matches(":focus-visible");
-    return [at.closest("[aria-label]")?.ariaLabel, at.ariaLabel ?? at.textContent.trim() ?? at.value, shown];
-}"""
-
-
-class Keys:
-    """Somebody without a mouse."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-
-    async def press(self, *keys: str) -> None:
-        for key in keys:
-            await self.page.keyboard.press(key)
-
-    async def tab_to(self, selector: str, *, back: bool = False) -> None:
-        """Go on with Tab until what has the focus is that; each stop can be seen."""
-        for _ in range(60):
-            await self.press("Shift+Tab" if back else "Tab")
-            if await self.page.evaluate("(css) => document.activeElement.matches(css)", selector):
-                assert await self.page.evaluate("() => document.activeElement.matches(':focus-visible')")
-                return
-        pytest.fail(f"Tab never came to {selector}; at last it was at {await self.page.evaluate(FOCUSED)}")
 
 
 async def test_the_whole_negotiation_by_keyboard(screens: Screens, town: Town) -> None:
@@ -44,33 +20,29 @@ async def test_the_whole_negotiation_by_keyboard(screens: Screens, town: Town) -
     await expect(workbench.list.locator(".list-item")).to_have_count(2)
     agent, buyer = Keys(workbench.page), Keys(phone.page)
 
-    await agent.tab_to(".list-item")
+    await agent.tab_to(workbench.conversation("陈默"))
     await agent.press("ArrowDown")
     await expect(workbench.conversation("林晚")).to_be_focused()
     await agent.press("Enter")
     await expect(workbench.field).to_be_focused()
-    await workbench.page.keyboard.type("您好，请稍等")
+    await agent.type("您好，请稍等")
     await agent.press("Enter")
     await expect(phone.log.get_by_text("您好，请稍等")).to_be_visible()
-    await expect(workbench.change(PAID)).to_be_visible()
-    await agent.tab_to(f"[aria-describedby^='why-{PAID} ']")
-    await agent.press("Enter")
+    await agent.use(workbench.change(PAID))
     await expect(workbench.chip("米白")).to_be_focused()
     await agent.press("ArrowLeft")  # 炭灰, from the first round to the last, which is cheaper
     await expect(workbench.picker.get_by_role("status").filter(has_text="此规格低于订单商品价格")).to_be_visible()
     await expect(workbench.chip("米白")).to_be_checked()
-    await agent.tab_to("input[type=radio]:checked")
+    await agent.tab_to(workbench.chip("M"))
     await agent.press("ArrowLeft")
     await expect(workbench.chip("S")).to_be_checked()
     await expect(workbench.picker.get_by_role("article")).to_be_visible()
-    await agent.tab_to(".picker button.primary")
-    await agent.press("Enter")
+    await agent.use(workbench.send)
     await expect(workbench.card(PAID, "待处理")).to_be_visible()
     await expect(workbench.change(PAID)).to_be_focused()
 
     await expect(phone.agree).to_be_enabled()
-    await buyer.tab_to("[data-action=agree]", back=True)
-    await buyer.press("Enter")
+    await buyer.use(phone.agree, back=True)
     await expect(phone.page.get_by_role("button", name="确认同意")).to_be_focused()
     await buyer.press("Tab", "Enter")  # 返回
     await expect(phone.agree).to_be_focused()

@@ -16,6 +16,7 @@ from bot.orders.events import ShopEvents
 from bot.orders.shop import Shop
 from bot.shopfile import ShopFile
 from scheduler.script import ClientScripts
+from tests.until import until
 
 SOON = timedelta(milliseconds=50)
 STREAM = "shop:{s}:events"
@@ -51,14 +52,6 @@ async def consuming(connect: Callable[[], Redis | RedisCluster], heard: Heard) -
         async with asyncio.timeout(10):
             with suppress(asyncio.CancelledError):
                 await running
-
-
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            if await true():
-                return
-            await asyncio.sleep(0.005)
 
 
 async def until_empty(redis: Redis, stream: str = STREAM) -> None:

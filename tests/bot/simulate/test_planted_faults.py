@@ -61,16 +61,21 @@ def notice_to_who_asked(patch):
     patch.setattr(bot.flows.applying, "Entry", entry)
 
 
-def notice_not_delivered(patch):
+def not_delivered(patch, role, sign):
+    """Entries that hold this are never sent to people of that role, and counted as if they were."""
     send = Session.send_entry
 
     def lossy(session, conversation_id, seq, frame):
-        if session.who.role is Role.AGENT and b'"notice"' in frame:
+        if session.who.role is role and sign in frame:
             session.cursors[conversation_id] = seq
         else:
             send(session, conversation_id, seq, frame)
 
     patch.setattr(Session, "send_entry", lossy)
+
+
+def notice_not_delivered(patch):
+    not_delivered(patch, Role.AGENT, b'"notice"')
 
 
 def nothing_is_changed(patch):
@@ -98,15 +103,7 @@ def entries_come_twice(patch):
 
 
 def outcomes_get_lost(patch):
-    send = Session.send_entry
-
-    def lossy(session, conversation_id, seq, frame):
-        if session.who.role is Role.BUYER and b'"state":"rejected"' in frame:
-            session.cursors[conversation_id] = seq
-        else:
-            send(session, conversation_id, seq, frame)
-
-    patch.setattr(Session, "send_entry", lossy)
+    not_delivered(patch, Role.BUYER, b'"state":"rejected"')
 
 
 def history_is_rewritten(patch):

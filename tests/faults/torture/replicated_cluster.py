@@ -6,26 +6,17 @@ acknowledged.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from redis.exceptions import RedisError
 
 from bot.cluster_link import slot_of
 from bot.embedded import Fsync
-from tests.faults.torture.sentinel import REPLICATION
-from tests.faults.torture.servers import (
-    RECOVERY_LIMIT_S,
-    SURE_OF_ALL,
-    Node,
-    Promise,
-    Servers,
-    addresses,
-    free_ports,
-    until,
-)
+from tests.faults.torture.replicated import REPLICATION, ReplicatedServers
+from tests.faults.torture.servers import RECOVERY_LIMIT_S, Node, addresses, until
+from tests.ports import free_ports
 
 SHARDS: Final = 3
 SLOTS: Final = 16384
@@ -41,14 +32,11 @@ class Place:
     follows: str | None
 
 
-class ClusterStore(Servers):
+class ClusterStore(ReplicatedServers):
     """The data on a Cluster, in a folder of its own."""
 
     name = "cluster"
-    promises = Promise.KEPT
-    settings: Mapping[str, str] = {"ASSENT_REPLICAS": "1"}
-    breaks = SURE_OF_ALL | {"failover", "memory_full", "bus_cut"}
-    replicas: ClassVar[int] = 1
+    breaks = ReplicatedServers.breaks | {"bus_cut"}
 
     def __init__(self, folder: Path, *, fsync: Fsync = "everysec") -> None:
         ports = free_ports(4 * SHARDS)
@@ -79,25 +67,10 @@ class ClusterStore(Servers):
             await replica.ask("CLUSTER", "REPLICATE", (await self._place(primary)).id)
         await self.healthy()
 
-    async def primary_nodes(self) -> Sequence[Node]:
-        """The three, which share the slots out among them."""
-        found: list[Node] = []
-
-        async def agreed() -> bool:
-            found[:] = await self._agreed_primaries()
-            return bool(found)
-
-        await until(agreed, RECOVERY_LIMIT_S, "every slot has one primary that answers")
-        return found
-
     async def owner(self, key: str) -> Node:
         """The primary that has a key."""
         await self.primary_nodes()
         return next(node for node, slots in (await self._agreed_primaries()).items() if slot_of(key) in slots)
-
-    async def healthy(self, limit: float = RECOVERY_LIMIT_S) -> None:
-        """Wait until every slot has a primary, every primary a replica, and a write to each reaches it."""
-        await until(self._whole, limit, "every primary has its replica and takes writes")
 
     async def failover(self) -> None:
         """CLUSTER FAILOVER at one replica, each in its turn: its primary waits until it has everything."""

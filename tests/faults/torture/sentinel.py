@@ -9,26 +9,24 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from bot.embedded import DIE_WITH_PARENT, Fsync, find_server
+from tests.faults.torture.replicated import REPLICATION, ReplicatedServers
 from tests.faults.torture.servers import (
     MOMENT,
     RECOVERY_LIMIT_S,
-    SURE_OF_ALL,
     Node,
-    Promise,
-    Servers,
     addresses,
-    free_ports,
     until,
 )
+from tests.ports import free_ports
 
 SERVICE: Final = "assent"
 REPLICAS: Final = 2
@@ -39,13 +37,6 @@ GIVEN_UP_S: Final = 10.0
 """Seconds after which a failover that was asked for will not come any more."""
 FAILOVER_TIMEOUT_MS: Final = 4000
 """After an attempt that failed the next one begins twice as much later."""
-
-REPLICATION: Final = {
-    "repl-diskless-sync-delay": "0",
-    "repl-ping-replica-period": "1",
-    "shutdown-timeout": "0",
-}
-"""Replicas join at once; what takes seconds by default only spares large shops a second snapshot."""
 
 
 class SentinelProcess:
@@ -106,7 +97,7 @@ class SentinelProcess:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
-class SentinelStore(Servers):
+class SentinelStore(ReplicatedServers):
     """The data behind Sentinels, in a folder of its own.
 
     What it promises: an answer that one replica has survives the primary's death, since Sentinels promote the replica
@@ -116,10 +107,6 @@ class SentinelStore(Servers):
     """
 
     name = "sentinel"
-    promises = Promise.KEPT
-    settings: Mapping[str, str] = {"ASSENT_REPLICAS": "1"}
-    breaks = SURE_OF_ALL | {"failover", "memory_full"}
-    replicas: ClassVar[int] = 1
 
     def __init__(self, folder: Path, *, fsync: Fsync = "everysec") -> None:
         ports = free_ports(1 + REPLICAS + SENTINELS)
@@ -151,21 +138,6 @@ class SentinelStore(Servers):
         await asyncio.gather(*[each.end() for each in self._sentinels])
         await super().close()
 
-    async def primary_nodes(self) -> Sequence[Node]:
-        """The one primary."""
-        found: list[Node] = []
-
-        async def agreed() -> bool:
-            found[:] = [node for node in [await self._agreed_primary()] if node is not None]
-            return bool(found)
-
-        await until(agreed, RECOVERY_LIMIT_S, "Sentinels agree on a primary that answers")
-        return found
-
-    async def healthy(self, limit: float = RECOVERY_LIMIT_S) -> None:
-        """Wait until the Sentinels agree and every server that was not killed or paused follows the primary."""
-        await until(self._whole, limit, "the primary has its replicas and takes writes")
-
     async def resume(self) -> None:
         """SIGCONT, once a failover that has begun is over; the Sentinels demote the old primary some ten seconds later.
 
@@ -192,8 +164,8 @@ class SentinelStore(Servers):
             return False
 
         async def moved() -> bool:
-            primary = await self._agreed_primary()
-            return primary is not None and primary is not before
+            primaries = await self._agreed_primaries()
+            return bool(primaries) and before not in primaries
 
         async def moved_within() -> bool:
             with contextlib.suppress(TimeoutError):
@@ -210,19 +182,20 @@ class SentinelStore(Servers):
         (primary,) = await self.primary_nodes()
         await node.start(replica_of=primary.port)
 
-    async def _agreed_primary(self) -> Node | None:
+    async def _agreed_primaries(self) -> list[Node]:
         """Whom all Sentinels name, if it answers as a primary and nothing is under way. Raises as SentinelProcess."""
         states = await asyncio.gather(*[each.state() for each in self._sentinels])
         named = {(int(state["port"]), str(state["flags"])) for state in states}
         node = next((node for node in self._nodes if named == {(node.port, "master")}), None)
         if node is None or not node.answers or (await node.replication())["role"] != "master":
-            return None
-        return node
+            return []
+        return [node]
 
     async def _whole(self) -> bool:
-        primary = await self._agreed_primary()
-        if primary is None:
+        primaries = await self._agreed_primaries()
+        if not primaries:
             return False
+        (primary,) = primaries
         followers = sum(node.answers for node in self._nodes) - 1
         states = await asyncio.gather(*[each.state() for each in self._sentinels])
         known = all(

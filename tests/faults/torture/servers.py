@@ -9,7 +9,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from pathlib import Path
@@ -294,15 +293,6 @@ async def until(holds: Callable[[], Awaitable[object]], limit: float, what: str)
         if loop.time() > end:
             raise TimeoutError(f"{what}: not within {limit:g} s ({why})")
         await asyncio.sleep(LOOK_S)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as bound:
-        sockets = [bound.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def addresses(ports: Iterable[int]) -> str:

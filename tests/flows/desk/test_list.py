@@ -2,14 +2,13 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from bot.client import ChatClient, CommandFailed, Frame
-from bot.desk import presence
+from bot.client import ChatClient, Frame
 from bot.participant import Role
 from bot.store import Overview
+from tests.flows.answers import answer_to
 from tests.flows.line import Line
 from tests.flows.nanshan import NAMES
 from tests.flows.scene import Scene
@@ -21,13 +20,6 @@ SHOP = "nanshan"
 def ids(page: Frame) -> list[str]:
     """The buyers of a page's conversations, in its order."""
     return [item["buyer_id"] for item in page["conversations"]]
-
-
-async def refused(command: Any) -> str:
-    """The code of the error that a command is answered with."""
-    with pytest.raises(CommandFailed) as failed:
-        await command
-    return failed.value.code
 
 
 async def later(gateway: Gateway) -> None:
@@ -280,7 +272,7 @@ async def test_other_shops_have_their_own_lists(searching: ChatClient, town: Tow
 async def test_buyers_see_nothing_of_the_desk(scene: Scene, what: str) -> None:
     members = {"since_ms": 0} if what == "missed" else {}
     code = "supervisor_only" if what == "stats" else "agents_only"
-    assert await refused(scene.buyer.command(what, **members)) == code
+    assert await answer_to(scene.buyer.command(what, **members)) == code
 
 
 async def test_an_agents_list_follows_by_itself(town: Town) -> None:
@@ -359,12 +351,6 @@ async def waits(town: Town) -> tuple[ChatClient, ChatClient, Frame]:
     await scene.agent.aclose()
     await boss.wait_for(lambda: scene.conversation_id in boss.waiting, 5)
     return boss, scene.buyer, card
-
-
-@pytest.fixture
-def short_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever leaves is away at once."""
-    monkeypatch.setattr(presence, "_LINGER", 0.02)
 
 
 @pytest.mark.usefixtures("short_leave")

@@ -8,7 +8,6 @@ import pytest
 
 from bot.client import ChatClient, CommandFailed, Frame
 from bot.conversation import Conversation
-from bot.desk import presence
 from bot.entry import Author, Entry
 from bot.flows import missed as flow
 from bot.participant import Role
@@ -16,13 +15,9 @@ from bot.store import Commit
 from tests.flows.scene import Scene
 from tests.flows.town import Gateway, Town
 
+pytestmark = pytest.mark.usefixtures("short_leave")
+
 SHOP = "nanshan"
-
-
-@pytest.fixture(autouse=True)
-def _short_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever leaves is away at once."""
-    monkeypatch.setattr(presence, "_LINGER", 0.02)
 
 
 async def leave(client: ChatClient, gateway: Gateway, agent_id: str = "xiaoyu") -> None:

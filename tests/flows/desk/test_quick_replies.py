@@ -1,21 +1,14 @@
 """Quick replies over the wire: every device is told of a change, and each list has its keepers."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from bot.client import ChatClient, CommandFailed, Frame
 from bot.participant import Role
+from tests.flows.answers import answer_to
 from tests.flows.scene import Scene
 from tests.flows.town import Town
-
-
-async def refused(command: Any) -> str:
-    """The code of the error that a command is answered with."""
-    with pytest.raises(CommandFailed) as failed:
-        await command
-    return failed.value.code
 
 
 class Device:
@@ -104,7 +97,7 @@ async def test_the_shops_list_is_kept_by_its_supervisor_and_read_by_all(town: To
         agent.move_quick_reply(reply["id"], 0, scope="shop"),
         agent.delete_quick_reply(reply["id"], scope="shop"),
     ):
-        assert await refused(change) == "supervisor_only"
+        assert await answer_to(change) == "supervisor_only"
     assert await texts(boss.client, "shop") == ["本店包邮"]
     await boss.client.delete_quick_reply(reply["id"], scope="shop")
     await phone.told_of("shop", "shop")
@@ -154,8 +147,8 @@ async def test_placeholders_are_filled_for_a_conversation(scene: Scene) -> None:
     await agent.say(scene.conversation_id, filled)
     await scene.caught_up()
     assert scene.log(scene.buyer)[-1]["text"]["text"] == filled
-    assert await refused(agent.quick_replies(conversation_id="nanshan.nobody")) == "unknown_conversation"
-    assert await refused(agent.quick_replies(conversation_id="beihai.lin-wan")) == "unknown_conversation"
+    assert await answer_to(agent.quick_replies(conversation_id="nanshan.nobody")) == "unknown_conversation"
+    assert await answer_to(agent.quick_replies(conversation_id="beihai.lin-wan")) == "unknown_conversation"
 
 
 async def test_a_mistyped_placeholder_is_named(town: Town) -> None:
@@ -164,7 +157,7 @@ async def test_a_mistyped_placeholder_is_named(town: Town) -> None:
         await phone.client.add_quick_reply("{byuer}您好")
     assert failed.value.code == "unknown_placeholder"
     assert "{byuer}" in failed.value.problem["detail"]
-    assert await refused(phone.client.edit_quick_reply("nothing", "您好")) == "unknown_quick_reply"
+    assert await answer_to(phone.client.edit_quick_reply("nothing", "您好")) == "unknown_quick_reply"
 
 
 async def test_buyers_have_none(scene: Scene) -> None:
@@ -175,4 +168,4 @@ async def test_buyers_have_none(scene: Scene) -> None:
         scene.buyer.move_quick_reply("a", 0),
         scene.buyer.delete_quick_reply("a"),
     ):
-        assert await refused(command) == "agents_only"
+        assert await answer_to(command) == "agents_only"

@@ -13,19 +13,13 @@ from bot.flows.timer_ids import expiry_of
 from bot.participant import Role
 from bot.store import Commit, Committed
 from cards.model import from_ms
+from tests.flows.answers import refusal
 from tests.flows.crossing import Crossing
 from tests.flows.scene import Scene
 from tests.flows.town import Gateway, Town
 
 WINDOW = timedelta(milliseconds=1200)
 NEAR = timedelta(milliseconds=400)
-
-
-async def refused(command: Any) -> CommandFailed:
-    """The error that a command is answered with."""
-    with pytest.raises(CommandFailed) as failed:
-        await command
-    return failed.value
 
 
 def said(scene: Scene, client: ChatClient, code: str) -> list[Frame]:
@@ -77,7 +71,7 @@ async def test_once_in_each_quarter(town: Town) -> None:
     for number in range(4):
         await until(scene, created_ms + number * quarter_ms)
         await scene.agent.remind(card)
-        again = await refused(scene.agent.remind(card))
+        again = await refusal(scene.agent.remind(card))
         assert again.code == "reminded_already"
         assert again.problem["again_ms"] == (None if number == 3 else created_ms + (number + 1) * quarter_ms)
     await scene.caught_up()
@@ -90,7 +84,7 @@ async def test_each_card_has_its_own_reminders(scene: Scene) -> None:
     first, second = await scene.propose("paid"), await scene.propose("unpaid")
     for card in (first, second):
         await scene.agent.remind(card)
-    assert (await refused(scene.agent.remind(first))).code == "reminded_already"
+    assert (await refusal(scene.agent.remind(first))).code == "reminded_already"
     await scene.agent.withdraw(first)
     third = await scene.propose("paid")
     await scene.agent.remind(third)
@@ -166,7 +160,7 @@ async def test_after_an_outcome_there_is_nothing_to_remind_of(scene: Scene, end:
             await scene.shop.move(scene.town.shop_id, scene.order_id("paid"), "ship")
     await scene.sees(scene.agent, card, end)
 
-    failed = await refused(scene.agent.remind(card))
+    failed = await refusal(scene.agent.remind(card))
 
     assert failed.code == "already_settled"
     assert failed.card is not None
@@ -182,7 +176,7 @@ async def test_after_the_deadline_the_card_is_settled_first(town: Town) -> None:
     card = await scene.propose()
     await scene.deadline_passed(card)
 
-    failed = await refused(scene.agent.remind(card))
+    failed = await refusal(scene.agent.remind(card))
 
     assert failed.code == "already_settled"
     assert failed.card is not None
@@ -206,7 +200,7 @@ async def test_a_reminder_decided_in_time_and_committed_too_late_is_none(town: T
         return await commit(decision)
 
     store.commit = late  # type: ignore[method-assign]
-    failed = await refused(scene.agent.remind(card))
+    failed = await refusal(scene.agent.remind(card))
     assert (failed.code, failed.card and failed.card["state"]) == ("already_settled", "timed_out")
     await scene.caught_up()
     assert said(scene, scene.buyer, "reminded") == []
@@ -216,12 +210,12 @@ async def test_a_reminder_decided_in_time_and_committed_too_late_is_none(town: T
 async def test_only_the_current_agent_reminds(scene: Scene) -> None:
     town, card = scene.town, await scene.propose()
     colleague, boss = await town.agent("ahe"), await town.person(Role.SUPERVISOR, "boss")
-    assert (await refused(colleague.remind(card))).code == "not_current_agent"
-    assert (await refused(scene.buyer.remind(card))).code == "agents_only"
-    assert (await refused(boss.remind(card))).code == "agents_only"
-    assert (await refused(scene.agent.remind({**card, "proposal_id": "nothing"}))).code == "unknown_proposal"
+    assert (await refusal(colleague.remind(card))).code == "not_current_agent"
+    assert (await refusal(scene.buyer.remind(card))).code == "agents_only"
+    assert (await refusal(boss.remind(card))).code == "agents_only"
+    assert (await refusal(scene.agent.remind({**card, "proposal_id": "nothing"}))).code == "unknown_proposal"
     await scene.agent.transfer(scene.conversation_id, "ahe")
-    assert (await refused(scene.agent.remind(card))).code == "not_current_agent"
+    assert (await refusal(scene.agent.remind(card))).code == "not_current_agent"
     await colleague.remind(card)
     await scene.caught_up(scene.buyer, colleague)
     assert len(said(scene, scene.buyer, "reminded")) == 1

@@ -2,32 +2,20 @@
 
 import typing
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from bot import frames
-from bot.client import ChatClient, CommandFailed, Frame
-from bot.desk import presence
+from bot.client import ChatClient, Frame
 from bot.participant import Role
+from tests.flows.answers import answer_to
 from tests.flows.line import Line
 from tests.flows.scene import Scene
 from tests.flows.town import Town
 
+pytestmark = pytest.mark.usefixtures("short_leave")
+
 SHOP = "nanshan"
-
-
-@pytest.fixture(autouse=True)
-def _short_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever leaves is away at once."""
-    monkeypatch.setattr(presence, "_LINGER", 0.02)
-
-
-async def refused(command: Any) -> str:
-    """The code of the error that a command is answered with."""
-    with pytest.raises(CommandFailed) as failed:
-        await command
-    return failed.value.code
 
 
 async def second(scene: Scene, agent: ChatClient, buyer_id: str = "chen-mo") -> Scene:
@@ -171,7 +159,7 @@ async def test_a_card_that_times_out_moves_from_open_to_its_outcome(town: Town) 
 
 async def test_only_supervisors_see_the_numbers(scene: Scene) -> None:
     for client in (scene.agent, scene.buyer):
-        assert await refused(client.stats()) == "supervisor_only"
+        assert await answer_to(client.stats()) == "supervisor_only"
 
 
 async def test_other_shops_numbers_and_cards_are_their_own(scene: Scene) -> None:
@@ -181,8 +169,8 @@ async def test_other_shops_numbers_and_cards_are_their_own(scene: Scene) -> None
         assert await stranger.waiting_cards() == []
         assert (await stranger.stats())["open"] == 0
         assert await stranger.agents() == []
-        assert await refused(stranger.history(scene.conversation_id)) == "unknown_conversation"
-        assert await refused(stranger.orders(scene.conversation_id)) == "unknown_conversation"
+        assert await answer_to(stranger.history(scene.conversation_id)) == "unknown_conversation"
+        assert await answer_to(stranger.orders(scene.conversation_id)) == "unknown_conversation"
 
 
 async def test_the_agents_with_their_states_and_counts(town: Town) -> None:
@@ -289,7 +277,7 @@ async def test_a_supervisor_can_do_nothing_in_a_conversation(scene: Scene) -> No
         wanted = {"open": [], "status": [], "missed": []}.get(what, ["conversation_id"])
         if what in ("answer", "withdraw", "remind"):
             wanted = ["conversation_id", "proposal_id"]
-        assert await refused(boss.command(what, **{name: named[name] for name in wanted}, **members)) == code, what
+        assert await answer_to(boss.command(what, **{name: named[name] for name in wanted}, **members)) == code, what
     after = await scene.caught_up(), await scene.agent.list_conversations()
     for answer in (before, after):
         for name in ("re", "now_ms"):

@@ -1,13 +1,12 @@
 """An agent takes, hands over and closes: who is told what, who may act then, and what happens at the same moment."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
 
 import orjson
 import pytest
 
-from bot.client import ChatClient, CommandFailed, Frame
+from bot.client import ChatClient, CommandFailed
+from tests.flows.answers import answer_to
 from tests.flows.crossing import Crossing
 from tests.flows.protections import VERSIONS, without
 from tests.flows.scene import Scene
@@ -16,15 +15,6 @@ from tests.flows.town import Town
 LIN_WAN = "nanshan.lin-wan"
 MUST = "mark.verb == 'must' and (redis.call('HGET', KEYS[1], mark.field) or '') ~= mark.value"
 REASON = "定制类订单由阿禾负责"
-
-
-async def code(command: Coroutine[Any, Any, Frame]) -> str:
-    """How a command was answered: `ok`, or the error's code."""
-    try:
-        await command
-    except CommandFailed as failed:
-        return failed.code
-    return "ok"
 
 
 def told(client: ChatClient) -> list[str]:
@@ -40,12 +30,12 @@ def said(client: ChatClient) -> list[str]:
 async def actions(scene: Scene, agent: ChatClient) -> set[str]:
     """How everything that an agent can do to the conversation is answered."""
     return {
-        await code(agent.say(LIN_WAN, "？")),
-        await code(scene.send(by=agent)),
-        await code(agent.transfer(LIN_WAN, "xiaoyu" if agent is not scene.agent else "ahe")),
-        await code(agent.close_conversation(LIN_WAN)),
-        await code(agent.read(LIN_WAN, 1)),
-        await code(agent.say_typing(LIN_WAN)),
+        await answer_to(agent.say(LIN_WAN, "？")),
+        await answer_to(scene.send(by=agent)),
+        await answer_to(agent.transfer(LIN_WAN, "xiaoyu" if agent is not scene.agent else "ahe")),
+        await answer_to(agent.close_conversation(LIN_WAN)),
+        await answer_to(agent.read(LIN_WAN, 1)),
+        await answer_to(agent.say_typing(LIN_WAN)),
     }
 
 
@@ -64,7 +54,7 @@ async def test_an_agent_takes_one_that_waits(town: Town) -> None:
         await agent.wait_for(lambda agent=agent: not agent.waiting, 5)
     await buyer.wait_for(lambda: told(buyer) == ["客服 阿禾 为您服务"], 5)
     await ahe.wait_for(lambda: said(ahe) == ["在吗"], 5)
-    assert await code(xiaoyu.open("lin-wan")) == "conversation_taken"
+    assert await answer_to(xiaoyu.open("lin-wan")) == "conversation_taken"
 
 
 async def test_a_transfer_with_a_reason_which_the_buyer_is_not_told(scene: Scene) -> None:
@@ -142,9 +132,9 @@ async def test_a_message_that_the_agent_has_not_seen_keeps_the_conversation_open
     seen = await scene.caught_up()
     await scene.buyer.say(LIN_WAN, "还有一件事")
     too_late = scene.agent.command("close", conversation_id=LIN_WAN, seq=seen)
-    assert await code(too_late) == "unseen_message"
+    assert await answer_to(too_late) == "unseen_message"
     await scene.caught_up()
-    assert await code(scene.agent.close_conversation(LIN_WAN)) == "ok"
+    assert await answer_to(scene.agent.close_conversation(LIN_WAN)) == "ok"
 
 
 async def test_a_message_that_meets_the_close_keeps_the_conversation_open(scene: Scene) -> None:
@@ -152,7 +142,7 @@ async def test_a_message_that_meets_the_close_keeps_the_conversation_open(scene:
     await scene.caught_up()
     Crossing([gateway.house.store for gateway in scene.town.gateways[::-1]])
     answers = await asyncio.gather(
-        code(scene.agent.close_conversation(LIN_WAN)), code(scene.buyer.say(LIN_WAN, "还有一件事"))
+        answer_to(scene.agent.close_conversation(LIN_WAN)), answer_to(scene.buyer.say(LIN_WAN, "还有一件事"))
     )
     assert answers == ["unseen_message", "ok"]
 
@@ -168,7 +158,7 @@ async def close_meets(scene: Scene, first: str, what: str) -> tuple[str, str]:
     }[what]
     stores = [here.house.store, there.house.store]
     Crossing(stores if first == "close" else stores[::-1])
-    closed, answer = await asyncio.gather(code(scene.agent.close_conversation(LIN_WAN)), code(other()))
+    closed, answer = await asyncio.gather(answer_to(scene.agent.close_conversation(LIN_WAN)), answer_to(other()))
     await scene.settled_work()
     return closed, answer
 

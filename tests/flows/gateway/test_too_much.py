@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.client import ChatClient
 from bot.orders.shop import Shop
 from bot.participant import Role
 from cards.order import Order
@@ -235,15 +234,10 @@ async def test_people_of_a_gateway_that_goes_lose_nothing(town: Town) -> None:
     buyer = await town.buyer(on=[first, second])
     await agent.open("lin-wan")
     scene = Scene(town, HERE, "lin-wan", agent, buyer)
-
-    async def talk(who: ChatClient, name: str) -> None:
-        for n in range(40):
-            await who.say(HERE, f"{name} {n}")
-
-    talking = [asyncio.create_task(talk(agent, "agent")), asyncio.create_task(talk(buyer, "buyer"))]
+    talking = asyncio.create_task(scene.talk(40, {}))
     await agent.wait_for(lambda: len(scene.log(agent)) > 10)
     await first.house.gateway.drain()
-    await asyncio.gather(*talking)
+    await talking
     await scene.caught_up()
     for client in (agent, buyer):
         texts = [entry["text"]["text"] for entry in scene.log(client) if "text" in entry]
