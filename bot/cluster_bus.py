@@ -24,10 +24,10 @@ class Bus:
     def __init__(self, link: ClusterLink) -> None:
         self._link = link
         self._node: ClusterNode | None = None
-        self._links: dict[bytes, int] = {}
+        self._links: dict[bytes, int] | None = None
         self._deaf: set[str] = set()
         """Names of nodes that were left because a primary did not reach them, until one is found that all reach."""
-        self._refused = False
+        self._warned = False
 
     async def connect(self) -> AbstractConnection:
         """A fresh connection to some primary. Raises redis.exceptions.RedisError, TimeoutError."""
@@ -49,24 +49,24 @@ class Bus:
             primaries = await self._reaching()
         except (RedisError, OSError, TimeoutError):
             return False
-        if self._refused:
-            return False
         before, self._links = self._links, links
+        if links is None or before is None:
+            return False
         if not primaries <= links.keys():
             self._deaf.add(self._node.name)
             raise Disconnected(f"{self._node.name} is not reached by every primary")
         self._deaf.clear()
         return any(links[id] != before.get(id) for id in primaries)
 
-    async def _links_into(self, node: ClusterNode) -> dict[bytes, int]:
-        """When (ms) the link from each other node was made, by that one's id; nothing where we may not ask."""
+    async def _links_into(self, node: ClusterNode) -> dict[bytes, int] | None:
+        """When (ms) the link from each other node was made, by that one's id; None where we may not ask."""
         try:
             links: list[list[Any]] = await self._link.ask(node, "CLUSTER", "LINKS")
         except ResponseError as error:
-            if not self._refused:
-                log.warning("CLUSTER LINKS is refused, so what the bus loses is learned late: %s", error)
-            self._refused = True
-            return {}
+            if not self._warned:
+                log.warning("CLUSTER LINKS is refused, so what the bus loses is learned with the next entry: %s", error)
+            self._warned = True
+            return None
         found = [dict(zip(link[::2], link[1::2], strict=True)) for link in links]
         return {link[b"node"]: link[b"create-time"] for link in found if link[b"direction"] == b"from"}
 
