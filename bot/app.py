@@ -29,6 +29,7 @@ from bot.flows.reminding import Reminding
 from bot.flows.reply_clock import ReplyClock
 from bot.flows.retention import Retention
 from bot.flows.supervising import Supervising
+from bot.flows.taking import Taking
 from bot.flows.talk import Talk
 from bot.flows.timer_ids import read_timer_id
 from bot.gateway import Gateway
@@ -77,14 +78,14 @@ class House:
         self.applying = Applying(self.parts)
         reminding = Reminding(self.parts, self.applying)
         self.negotiation = Negotiation(self.parts, self.applying, reminding, index)
-        self.assignment = Assignment(
-            self.parts, self.desk, self.inboxes, self.presence, self.directory, self.reply_clock
-        )
+        self.assignment = Assignment(self.parts, self.desk, self.inboxes, self.presence, self.reply_clock)
+        self.taking = Taking(self.parts, self.assignment, self.desk, self.directory, self.reply_clock)
         self.retention = Retention(self.parts, Keeping(scripts), self.desk, self.presence, index, self.shop)
         listing = Listing(self.parts, self.inboxes, self.presence, self.directory)
         missed = Missed(self.parts, self.desk, self.inboxes, self.presence)
         flows = Flows(
             assignment=self.assignment,
+            taking=self.taking,
             talk=Talk(self.parts, self.assignment, self.reply_clock),
             negotiation=self.negotiation,
             reminding=reminding,

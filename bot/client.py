@@ -15,8 +15,9 @@ from typing import Any, Self
 import aiohttp
 import orjson
 
+from bot.client_commands import ClientCommands
 from bot.frames import PROTOCOL
-from bot.transcript import Entry, Frame, Transcript
+from bot.transcript import Entry, Frame
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Refused(ConnectionError):
     """The gateway will not have this client: a bad token, an unsupported protocol."""
 
 
-class ChatClient(Transcript):
+class ChatClient(ClientCommands):
     """One participant's connection, and the transcript of what it was told.
 
     Use it as an async context manager, or `start` and `aclose`.
@@ -131,141 +132,10 @@ class ChatClient(Transcript):
             if transport and transport.transport:
                 transport.transport.abort()
 
-    async def open(self, buyer_id: str) -> Frame:
-        """An agent opens, or takes, the conversation with a buyer."""
-        return await self.command("open", buyer_id=buyer_id)
-
-    async def say(self, conversation_id: str, text: str) -> Frame:
-        """Say something."""
-        return await self.command("say", conversation_id=conversation_id, text=text)
-
-    async def orders(self, conversation_id: str) -> list[Frame]:
-        """The buyer's orders."""
-        orders: list[Frame] = (await self.command("orders", conversation_id=conversation_id))["orders"]
-        return orders
-
-    async def quote(self, conversation_id: str, order_id: str) -> Frame:
-        """What each SKU of each line of an order would mean."""
-        quote: Frame = (await self.command("quote", conversation_id=conversation_id, order_id=order_id))["quote"]
-        return quote
-
-    async def preview(
-        self, conversation_id: str, order_id: str, changes: list[Frame], *, waive_difference: bool = False
-    ) -> Frame:
-        """The card that the buyer would see if this were proposed."""
-        sent = await self.command(
-            "preview",
-            conversation_id=conversation_id,
-            order_id=order_id,
-            changes=changes,
-            waive_difference=waive_difference,
-        )
-        card: Frame = sent["card"]
-        return card
-
-    async def propose(
-        self, conversation_id: str, order_id: str, changes: list[Frame], *, waive_difference: bool = False
-    ) -> Frame:
-        """Ask for a change: `changes` are `{line_id, to_sku}`, with `from_sku` if you like it checked."""
-        return await self.command(
-            "propose",
-            conversation_id=conversation_id,
-            order_id=order_id,
-            changes=changes,
-            waive_difference=waive_difference,
-        )
-
-    async def answer(self, card: Frame, action: str, *, comment: str | None = None) -> Frame:
-        """Click `agree` or `reject` on a card, as it is shown."""
-        words = {} if comment is None else {"comment": comment}
-        return await self.command(
-            "answer",
-            conversation_id=card["conversation_id"],
-            proposal_id=card["proposal_id"],
-            version=card["version"],
-            action=action,
-            **words,
-        )
-
-    async def withdraw(self, card: Frame) -> Frame:
-        """Take a waiting card back."""
-        return await self.command("withdraw", conversation_id=card["conversation_id"], proposal_id=card["proposal_id"])
-
-    async def remind(self, card: Frame) -> Frame:
-        """Remind the buyer of a waiting card."""
-        return await self.command("remind", conversation_id=card["conversation_id"], proposal_id=card["proposal_id"])
-
-    async def transfer(self, conversation_id: str, agent_id: str, *, reason: str | None = None) -> Frame:
-        """Hand the conversation to a colleague."""
-        return await self.command("transfer", conversation_id=conversation_id, agent_id=agent_id, reason=reason)
-
-    async def close_conversation(self, conversation_id: str) -> Frame:
-        """End the conversation, until the buyer writes again; not over a message of theirs that is not here yet."""
-        return await self.command("close", conversation_id=conversation_id, seq=self.cursors.get(conversation_id))
-
-    async def read(self, conversation_id: str, seq: int | None = None) -> Frame:
-        """Everything up to `seq` (or all that is here) was read."""
-        seq = self.cursors[conversation_id] if seq is None else seq
-        return await self.command("read", conversation_id=conversation_id, seq=seq)
-
-    async def say_typing(self, conversation_id: str, active: bool = True) -> Frame:
-        """Say that something is being written, or no longer."""
-        return await self.command("typing", conversation_id=conversation_id, active=active)
-
-    async def list_conversations(
-        self, group: str | None = None, *, search: str | None = None, offset: int = 0, limit: int = 50
-    ) -> Frame:
-        """A page of the list: `conversations`, `counts` of the groups, `total`."""
-        return await self.command("conversations", group=group, search=search, offset=offset, limit=limit)
-
-    async def agents(self) -> list[Frame]:
-        """The shop's agents, those who are here first."""
-        agents: list[Frame] = (await self.command("agents"))["agents"]
-        return agents
-
-    async def be(self, state: str) -> Frame:
-        """Be `online`, or `suspended`: no new conversations."""
-        return await self.command("status", state=state)
-
-    async def waiting_cards(self) -> list[Frame]:
-        """The open cards by time left: an agent's own, or for a supervisor the shop's."""
-        cards: list[Frame] = (await self.command("waiting_cards"))["cards"]
-        return cards
-
-    async def stats(self, period: str = "day") -> Frame:
-        """How the last `day` or `week` of negotiations went, for a supervisor."""
-        return await self.command("stats", period=period)
-
-    async def missed(self, since_ms: int, *, limit: int = 200) -> Frame:
-        """What happened in the agent's conversations since then: `entries` in order, and `next_ms`."""
-        return await self.command("missed", since_ms=since_ms, limit=limit)
-
-    async def quick_replies(self, *, conversation_id: str | None = None, order_id: str | None = None) -> Frame:
-        """The quick replies, `shop` and `mine`, filled in if a conversation is given."""
-        return await self.command("quick_replies", conversation_id=conversation_id, order_id=order_id)
-
-    async def add_quick_reply(self, text: str, *, title: str = "", scope: str = "mine") -> Frame:
-        """A new one, at the end."""
-        return await self.command("add_quick_reply", scope=scope, title=title, text=text)
-
-    async def edit_quick_reply(self, reply_id: str, text: str, *, title: str = "", scope: str = "mine") -> Frame:
-        """Another title and text."""
-        return await self.command("edit_quick_reply", scope=scope, reply_id=reply_id, title=title, text=text)
-
-    async def delete_quick_reply(self, reply_id: str, *, scope: str = "mine") -> Frame:
-        """One less."""
-        return await self.command("delete_quick_reply", scope=scope, reply_id=reply_id)
-
-    async def move_quick_reply(self, reply_id: str, position: int, *, scope: str = "mine") -> Frame:
-        """Another place in the list, from 0."""
-        return await self.command("move_quick_reply", scope=scope, reply_id=reply_id, position=position)
-
-    async def history(self, conversation_id: str, *, before: int | None = None, limit: int = 50) -> Frame:
-        """A page of the log."""
-        return await self.command("history", conversation_id=conversation_id, before=before, limit=limit)
-
     async def command(self, type: str, *, command_id: str | None = None, **members: Any) -> Frame:
-        """Send any command and return its `ok`; over a cut it is sent again with its id. Raises CommandFailed.
+        """Send any command and return its `ok`; over a cut it is sent again with its id.
+
+        Raises CommandFailed; TimeoutError, its fate unknown; Refused; or ConnectionError when the client is closed.
 
         A gateway that is busy, restarting or away from its store is asked again for as long as `patience` lasts.
         """

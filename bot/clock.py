@@ -6,6 +6,7 @@ from datetime import datetime
 from cards.model import from_ms, to_ms
 
 _FORGET_AFTER = 30.0
+"""Seconds that a reading counts."""
 
 
 class ServerClock:

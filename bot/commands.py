@@ -6,7 +6,6 @@ from typing import Any
 
 from bot import frames
 from bot.conversation import check_may_see, conversation_id
-from bot.errors import CommandError
 from bot.flows.assignment import Assignment
 from bot.flows.listing import Listing
 from bot.flows.missed import Missed
@@ -15,8 +14,9 @@ from bot.flows.quick_replying import QuickReplying
 from bot.flows.reading import Reading
 from bot.flows.reminding import Reminding
 from bot.flows.supervising import Supervising
+from bot.flows.taking import Taking
 from bot.flows.talk import Talk
-from bot.participant import Participant, Role
+from bot.participant import Participant, check_agent
 from bot.sessions import Session
 from bot.store import CommandId, Reply
 from cards.texts import Locale
@@ -29,6 +29,7 @@ class Flows:
     """Every flow that a command may begin; made once, by the composition root."""
 
     assignment: Assignment
+    taking: Taking
     talk: Talk
     negotiation: Negotiation
     reminding: Reminding
@@ -68,10 +69,10 @@ class Commands:
             case frames.Orders():
                 return await flows.reading.orders(who, command, locale)
             case frames.Quote():
-                _check_agent(who)
+                check_agent(who)
                 return await flows.reading.quote(who, command, locale)
             case frames.Preview():
-                _check_agent(who)
+                check_agent(who)
                 return await flows.reading.preview(who, command, locale)
             case frames.History():
                 return await flows.reading.history(who, command, locale)
@@ -91,14 +92,14 @@ class Commands:
                 return await flows.talk.say(who, command, command_id)
             case frames.Answer():
                 return await flows.negotiation.answer(who, command, command_id)
-        _check_agent(who)
+        check_agent(who)
         match command:
             case frames.Open():
-                return await flows.assignment.open(who, command, command_id)
+                return await flows.taking.open(who, command, command_id)
             case frames.Transfer():
-                return await flows.assignment.transfer(who, command, command_id)
+                return await flows.taking.transfer(who, command, command_id)
             case frames.Close():
-                return await flows.assignment.close(who, command, command_id)
+                return await flows.taking.close(who, command, command_id)
             case frames.Propose():
                 return await flows.negotiation.propose(who, command, command_id)
             case frames.Withdraw():
@@ -114,7 +115,7 @@ class Commands:
             case frames.Agents():
                 return await flows.listing.agents(who)
             case frames.Status():
-                _check_agent(who)
+                check_agent(who)
                 return await flows.assignment.choose(who, command)
             case frames.WaitingCards():
                 return await flows.listing.waiting_cards(who)
@@ -125,8 +126,3 @@ class Commands:
             case frames.QuickReplies():
                 return await flows.quick_replies.read(who, command)
         return await flows.quick_replies.change(who, command)
-
-
-def _check_agent(who: Participant) -> None:
-    if who.role is not Role.AGENT:
-        raise CommandError("agents_only")

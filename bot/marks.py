@@ -34,6 +34,12 @@ ANSWERED = tuple(Mark("drop", name) for name in ("asked", "warned", "overdue"))
 ASKED_ANEW = (Mark("again", "asked", NOW), *ANSWERED[1:])
 """Somebody else has to reply: their time begins now."""
 NO_OPEN_CARDS = Mark("must", "cards")
+"""No card waits, for the buyer or for the order system."""
+
+
+def still_asked(asked: datetime | None) -> Mark:
+    """The buyer waits since that instant, as it was read; None: they do not wait."""
+    return Mark("must", "asked", to_ms(asked) if asked else "")
 
 
 @dataclass(frozen=True, slots=True)

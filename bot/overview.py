@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.conversation import Conversation
 from bot.entry import read_entry, render_conversation, render_entry
+from bot.list_item import line_of
 from bot.marks import Marks, OpenCard
 from bot.store import LoggedEntry, Overview
 from cards.card import Audience
@@ -29,7 +30,7 @@ def render_overview(overview: Overview, audience: Audience, locale: Locale) -> d
         **render_conversation(overview.conversation),
         "seq": overview.seq,
         **render_marks(overview.conversation, overview.marks, audience),
-        "line": _line(overview.line, audience, locale),
+        "line": line_of(render_logged(overview.line, audience, locale)) if overview.line else None,
     }
 
 
@@ -57,12 +58,6 @@ def render_open_card(card: OpenCard) -> dict[str, Any]:
     }
 
 
-def _line(line: LoggedEntry | None, audience: Audience, locale: Locale) -> dict[str, Any] | None:
-    if line is None:
-        return None
-    parts = render_entry(read_entry(line.body), audience, locale)
-    shown: dict[str, Any] = {"seq": line.seq, "at_ms": line.at_ms}
-    if "text" in parts:
-        return {**shown, **parts["text"]}
-    card = parts["card"]
-    return {**shown, "by": None, "text": f"{card['title']} · {card['label']}", "proposal_id": card["proposal_id"]}
+def render_logged(entry: LoggedEntry, audience: Audience, locale: Locale) -> dict[str, Any]:
+    """An entry of the log: `seq`, `at_ms`, and the parts that this audience sees."""
+    return {"seq": entry.seq, "at_ms": entry.at_ms, **render_entry(read_entry(entry.body), audience, locale)}

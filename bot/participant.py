@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from bot.errors import CommandError
 from cards.model import Id, Instant, Model
 
 
@@ -31,6 +32,18 @@ class Participant(Model):
     def channel(self) -> str:
         """The pub/sub channel of everything this person is told."""
         return live_channel(self.shop_id, self.role, self.id)
+
+
+def check_agent(who: Participant) -> None:
+    """Raises CommandError `agents_only` for anybody but an agent."""
+    if who.role is not Role.AGENT:
+        raise CommandError("agents_only")
+
+
+def check_staff(who: Participant) -> None:
+    """Raises CommandError `agents_only` for anybody but an agent or a supervisor."""
+    if who.role not in STAFF:
+        raise CommandError("agents_only")
 
 
 def live_channel(shop_id: str, role: Role, person_id: str) -> str:

@@ -8,6 +8,7 @@ is known to have been open: it was made then, or it was added again then by a se
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from bot.desk.keys import desk_key
 from cards.model import to_ms
 from scheduler.script import Script, Scripts
 
@@ -61,7 +62,7 @@ class ProposalIndex:
 
 
 def _key(shop_id: str) -> str:
-    return f"desk:{{{shop_id}}}:proposals"
+    return desk_key(shop_id, "proposals")
 
 
 def _read(member: bytes) -> tuple[str, str]:

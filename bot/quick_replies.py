@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pydantic import TypeAdapter
 
+from bot.desk.keys import desk_key
 from bot.errors import CommandError
 from bot.flows.deciding import decide
 from bot.frames import Scope, encode
@@ -141,7 +142,7 @@ class QuickReplyBook:
 
 
 def _key(who: Participant, scope: Scope) -> str:
-    return f"desk:{{{who.shop_id}}}:quick:{'shop' if scope == 'shop' else f'{who.role}:{who.id}'}"
+    return desk_key(who.shop_id, f"quick:{'shop' if scope == 'shop' else f'{who.role}:{who.id}'}")
 
 
 def _read(body: bytes | None) -> Replies:

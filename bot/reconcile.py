@@ -65,7 +65,7 @@ class Reconciler:
         self._hurry.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Look again and again, until cancelled."""
         pause = self._parts.settings.reconcile.total_seconds()
         while True:
             try:
@@ -99,15 +99,14 @@ class Reconciler:
         return repaired
 
     async def _place(self, conversation_id: str) -> bool:
-        """Of a conversation whose gateway died on the way the desk may not know; also that it was closed.
+        """Put a conversation right at the desk, which does not know if a gateway died between commit and telling it.
 
-        Whether the timer of a buyer who waits for a reply was lost.
+        And see to the timer of a buyer who waits for a reply; whether that was lost.
         """
         loaded = await self._parts.load(conversation_id)
         if loaded.conversation is None:
             return False
-        since = loaded.marks.asked or loaded.now
-        await self._desk.place(loaded.conversation, loaded.conversation_version, since)
+        await self._desk.put_right(loaded)
         settings, timers, timer = self._parts.settings, self._parts.timers, reply_timer(conversation_id)
         step = next_step(loaded.marks, loaded.now, settings.reply_warning, settings.reply_overdue)
         lost = step != NOTHING_DUE and await timers.due_of(timer) is None
@@ -129,6 +128,7 @@ class Reconciler:
                 await asyncio.sleep(clock() - began)
 
     async def _check(self, conversation_id: str, order_id: str) -> bool:
+        """See to the timer of that order's open proposal, and look at the order; whether the timer was lost."""
         loaded = await self._parts.load(conversation_id, orders=(order_id,))
         if (proposal := loaded.proposals[0]) is None:
             return False

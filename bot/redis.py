@@ -13,8 +13,6 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import RedisClusterException
 
 from bot.cluster_bus import Bus
 from bot.cluster_link import ClusterLink
@@ -23,6 +21,7 @@ from bot.redis_url import BadRedisUrl as BadRedisUrl
 from bot.redis_url import RedisUrl, read_redis_url
 from bot.replicated import ReplicatedScripts
 from bot.sentinels import FollowingPool
+from bot.shared_cluster import SharedCluster
 from scheduler.script import Scripts
 
 
@@ -50,7 +49,7 @@ class Connector(Protocol):
         ...
 
     def on_restored(self, call: Callable[[], None]) -> None:
-        """Call this when a primary's connection stands again, or its place was taken, unseen by the subscriber's."""
+        """Call this when a primary is connected to again, or replaced, and the subscriber may not notice."""
         ...
 
     def client(self) -> Redis | RedisCluster:
@@ -133,7 +132,7 @@ class PoolConnector:
 class ClusterConnector:
     """A Redis Cluster."""
 
-    def __init__(self, cluster: "SharedCluster", options: Mapping[str, Any], *, replicas: int = 0) -> None:
+    def __init__(self, cluster: SharedCluster, options: Mapping[str, Any], *, replicas: int = 0) -> None:
         self._options = options
         self._cluster = cluster
         self._link = ClusterLink(cluster, replicas=replicas)
@@ -156,7 +155,7 @@ class ClusterConnector:
         return 0
 
     def client(self) -> RedisCluster:
-        """A client that shares what is known of the topology; what reads it blocks on are connections of their own."""
+        """A client that shares what is known of the topology; a read that blocks has a connection of its own."""
         return self._cluster
 
     async def subscriber(self) -> AbstractConnection:
@@ -181,38 +180,6 @@ class ClusterConnector:
         await self._link.aclose()
         await asyncio.gather(*[node.aclose() for node in self._nodes.values()])
         await self._cluster.close_all()
-
-
-class SharedCluster(RedisCluster):
-    """One knowledge of the topology for all who use it. Only RedisError comes out: redis-py's own exception is none."""
-
-    async def initialize(self, *args: Any, **options: Any) -> "SharedCluster":
-        """Learn the topology if it is not known. Raises redis.exceptions.ConnectionError."""
-        try:
-            await super().initialize(*args, **options)
-        except RedisClusterException as error:
-            raise Disconnected(str(error)) from error
-        return self
-
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """The answer, from whoever has the slot. Raises redis.exceptions.RedisError."""
-        if primary := self.get_default_node():
-            # Where the keys of some commands are redis-py asks a node: always the one that it asked first, dead or not.
-            self.commands_parser.node = primary
-        try:
-            return await super().execute_command(*args, **options)
-        except RedisClusterException as error:
-            raise Disconnected(str(error)) from error
-
-    async def aclose(self) -> None:
-        """Learn anew before the next command. Nothing is closed, since others go on."""
-        self._initialize = True
-
-    async def close_all(self) -> None:
-        """Close it for everybody."""
-        await super().aclose()
-        for nodes in ("nodes_cache", "startup_nodes"):
-            await self.nodes_manager.aclose(nodes)
 
 
 def connect(url: str, replicas: int = 0) -> PoolConnector | ClusterConnector:
@@ -259,6 +226,5 @@ def _sentinel(url: RedisUrl, replicas: int) -> PoolConnector:
 
 def _cluster(url: RedisUrl, replicas: int) -> ClusterConnector:
     options = {**_options(), **url.options, **({"ssl": True} if url.secure else {})}
-
     cluster = SharedCluster(startup_nodes=[ClusterNode(host, port) for host, port in url.hosts], **options)
     return ClusterConnector(cluster, options, replicas=replicas)

@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from bot.redis import Connector
+from bot.server_binary import OLDEST
 
-OLDEST = (7, 0)
 _PAUSE = 0.2
 """Seconds between two attempts to reach the servers."""
 _ATTEMPT = 6.0

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     slow_after: Seconds = timedelta(minutes=1)
     """An order system that has not answered a consent for so long is told to the agent."""
     order_system_timeout: Seconds = timedelta(seconds=10)
+    """How long the order system may take to change an order, or to be asked once more; then it counts as away."""
     retry_after: Seconds = timedelta(seconds=3)
     retry_at_most: Seconds = timedelta(minutes=1)
     """A consent whose order system was away is tried again after the first, doubling up to the second, for ever."""
@@ -98,10 +99,13 @@ class Settings(BaseSettings):
     """Both sides are told so long before a card's deadline; a card that waits no longer than that tells nobody."""
 
     hello_timeout: Seconds = timedelta(seconds=5)
+    """How long a new connection may take to say `hello`."""
     heartbeat: Seconds = timedelta(seconds=20)
+    """How often a connection is pinged; one that does not answer within half of that is closed."""
     drain: Seconds = timedelta(seconds=10)
     """How long a gateway that is told to stop waits for what is under way."""
     frame_bytes: Annotated[int, Field(ge=1024, le=256 * 1024)] = 16 * 1024
+    """The largest frame that a client may send."""
     buffer_bytes: Annotated[int, Field(ge=16 * 1024)] = 256 * 1024
     """A reader that is further behind than this is closed with the code for resume."""
     buffers_bytes: Annotated[int, Field(ge=1024 * 1024)] = 256 * 1024 * 1024
@@ -111,6 +115,7 @@ class Settings(BaseSettings):
     """Websockets of this gateway, some 24 KB each; whoever comes then is sent elsewhere (HTTP 503)."""
     commands_per_second: Annotated[float, Field(gt=0)] = 20
     command_burst: Annotated[int, Field(ge=1)] = 60
+    """Of one session: the first is what it may go on sending, the second how many of them may come at once."""
     commands_under_way: Annotated[int, Field(ge=1)] = 64
     """Commands of one session that may wait for their reply at once; above it they are refused with `busy`."""
     commands_at_once: Annotated[int, Field(ge=1)] = 2000
@@ -120,6 +125,7 @@ class Settings(BaseSettings):
     """A cursor further behind than this gets `reset` and a fresh page instead of every entry."""
     keep_replies: Annotated[int, Field(ge=1)] = 200
     keep_entries: Annotated[int, Field(ge=100)] = 10_000
+    """Of one conversation: the last replies, which a repeated command gets again, and the last entries of its log."""
     keep: Seconds = timedelta(days=180)
     """A conversation idle for so long is removed, and a proposal settled so long ago with what was kept of it; never
     one that is open. Under nine days supervisors' numbers of a week lack some."""

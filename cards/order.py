@@ -80,5 +80,5 @@ class Order(Model):
 
     @property
     def total_cents(self) -> int:
-        """The sum over all lines."""
+        """The sum over all lines of quantity × unit price, in minor units."""
         return sum(line.quantity * line.unit_price_cents for line in self.lines)

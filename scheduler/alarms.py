@@ -3,16 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import RedisError
 
+from scheduler.running import Running
 from scheduler.timers import WAKE, alarmed_bucket
 from scheduler.watcher import Watcher
 
@@ -25,12 +24,14 @@ _RETRY = 0.2
 _log = logging.getLogger(__name__)
 
 
-class Alarms:
+class Alarms(Running):
     """Listens on every primary, for each over one connection of its own from the client's pool, and wakes the watcher.
 
     `refresh` is how often the primaries are asked for anew. A connection that was silent for `patience` is pinged, and
     replaced when it stays silent as long again. The watcher sweeps everything when a connection begins to listen.
     """
+
+    name = "alarms"
 
     def __init__(
         self,
@@ -47,19 +48,6 @@ class Alarms:
         self._refresh = refresh.total_seconds()
         self._patience = patience.total_seconds()
         self._listeners: dict[Redis, asyncio.Task[None]] = {}
-        self._runner: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._runner = asyncio.create_task(self.run(), name="alarms")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._runner is not None:
-            self._runner.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._runner
 
     async def run(self) -> None:
         """Listen until cancelled."""

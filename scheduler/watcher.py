@@ -6,9 +6,8 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Self
 
+from scheduler.running import Running
 from scheduler.timers import Claim, Claimed, Timers
 
 Handler = Callable[[str, datetime], Awaitable[None]]
@@ -26,7 +25,7 @@ JUST_SWEPT = 0.02
 _log = logging.getLogger(__name__)
 
 
-class Watcher:
+class Watcher(Running):
     """One process's share in firing the timers; any number of processes run one each, and none leads.
 
     A bucket is swept at the next instant known of it, when woken, and at least every second. Claimed timers go to
@@ -36,6 +35,8 @@ class Watcher:
     It runs once. Stopped (on leaving the context, or by cancelling `run`), it gives running handlers the time `drain`
     to return. Timers still left keep their lease, and fire after it, elsewhere.
     """
+
+    name = "timers"
 
     def __init__(
         self,
@@ -62,19 +63,6 @@ class Watcher:
         self._handled: list[list[Claim]] = [[] for _ in range(timers.buckets)]
         self._saying = [asyncio.Lock() for _ in range(timers.buckets)]
         self._stopping = False
-        self._runner: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._runner = asyncio.create_task(self.run(), name="timers")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._runner is not None:
-            self._runner.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._runner
 
     def wake(self, bucket: int) -> None:
         """Sweep a bucket now: a new earliest instant was armed in it."""

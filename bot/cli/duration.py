@@ -7,7 +7,7 @@ _PARTS = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
 def read_duration(text: str) -> timedelta:
-    """The duration. Raises ValueError."""
+    """The duration. Raises ValueError for anything else, and for none at all (`0s`); its message is for people."""
     found = _PARTS.fullmatch(text.strip().lower())
     days, hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, 0.0, 0.0)
     try:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TimeRemainingColumn
 
 from bot.cli.environment import redis_url
 from bot.cli.failure import INTERRUPTED, Failure
+from bot.cli.progress import progress_bar
 from bot.cli.running import run
 from bot.cli.serve import WAIT
 from bot.orders.shop import Shop
@@ -59,8 +59,6 @@ async def _import(file: ShopFile, connector: Connector, wait: float) -> None:
 
 async def import_with_progress(shop: Shop, file: ShopFile) -> None:
     """Import, with a progress bar on stderr where that is a terminal. Raises OrderSystemAway."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with progress_bar(TimeRemainingColumn()) as progress:
         bar = progress.add_task(f"Importing {file.shop.name}", total=None)
         await shop.import_shop(file, lambda done, total: progress.update(bar, completed=done, total=total))

@@ -41,7 +41,7 @@ def token_command(
 
 
 def participant(role: Role, id: str, shop_id: str, name: str, lasts: timedelta) -> Participant:
-    """That person from now on. Raises Failure (2) for an impossible id."""
+    """That person, from now on and for as long as it `lasts`. Raises Failure (2) for an impossible id."""
     try:
         return Participant(role=role, id=id, shop_id=shop_id, name=name, expires=datetime.now(UTC) + lasts)
     except ValidationError as error:

@@ -18,7 +18,7 @@ from bot.demo.cast import SUPERVISOR, UNPLAYED
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """Everything it tells. `tokens` are by person's id, `data` says where what is kept, `names` who is who."""
+    """Everything it tells. `tokens` are by person's id, `data` says where everything is kept, `names` who is who."""
 
     shop_id: str
     shop_name: str

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.conversation import Conversation
+from bot.desk.keys import desk_key, inbox_key, waiting_key
+from bot.store import Loaded
 from cards.model import from_ms, to_ms
 from scheduler.script import Script, Scripts
 
@@ -62,14 +64,13 @@ class Desk:
 
         `version` is that of the document which is decided on.
         """
-        desk = f"desk:{{{shop_id}}}:"
-        keys = [inbox_key(shop_id, agent_id), *(desk + name for name in ("held", "idle", "present", "gone", "left"))]
+        others = ("held", "idle", "present", "gone", "left")
+        keys = [inbox_key(shop_id, agent_id), *(desk_key(shop_id, name) for name in others)]
         return bool(await self._scripts.run(_TAKE, keys, [conversation_id, agent_id, self._limit, version]))
 
     async def release(self, shop_id: str, conversation_id: str, agent_id: str, version: int) -> None:
         """Give up a reservation: by its document of that version the conversation is not theirs."""
-        desk = f"desk:{{{shop_id}}}:"
-        keys = [inbox_key(shop_id, agent_id), desk + "held", desk + "placed"]
+        keys = [inbox_key(shop_id, agent_id), desk_key(shop_id, "held"), desk_key(shop_id, "placed")]
         await self._scripts.run(_RELEASE, keys, [conversation_id, agent_id, version])
 
     async def place(self, conversation: Conversation, version: int, since: datetime, former: str | None = None) -> None:
@@ -84,6 +85,11 @@ class Desk:
             [conversation.id, version, whose, conversation.agent_id or "", to_ms(since), _PAST, former or ""],
         )
 
+    async def put_right(self, loaded: Loaded) -> None:
+        """Put the conversation where its document, read just now, says; nothing happens where it has none."""
+        if loaded.conversation is not None:
+            await self.place(loaded.conversation, loaded.conversation_version, loaded.marks.asked or loaded.now)
+
     async def forget(self, shop_id: str, conversation_id: str, version: int) -> bool:
         """It is removed, or about to be, with its document of that version.
 
@@ -96,7 +102,7 @@ class Desk:
         for name in ("placed", "held"):
             at: bytes | str = "0"
             while True:
-                at, flat = await self._scripts.run(_KNOWN, [f"desk:{{{shop_id}}}:{name}"], [at])
+                at, flat = await self._scripts.run(_KNOWN, [desk_key(shop_id, name)], [at])
                 for id, value in zip(flat[::2], flat[1::2], strict=True):
                     version = value.split(b" ")[0]
                     yield id.decode(), int(version) if version.isdigit() else 0
@@ -113,8 +119,7 @@ class Desk:
 
     async def past(self, shop_id: str, agent_id: str, since: datetime) -> dict[str, datetime]:
         """The conversations that went from this agent to somebody else since then, of the last 200, and when."""
-        key = f"desk:{{{shop_id}}}:past:{agent_id}"
-        flat = await self._scripts.run(_PAST_OF, [key], [to_ms(since)])
+        flat = await self._scripts.run(_PAST_OF, [desk_key(shop_id, f"past:{agent_id}")], [to_ms(since)])
         return {id.decode(): from_ms(int(ms)) for id, ms in zip(flat[::2], flat[1::2], strict=True)}
 
     async def drop(self, shop_id: str, agent_id: str | None, conversation_ids: list[str]) -> None:
@@ -124,13 +129,3 @@ class Desk:
 
     async def _members(self, key: str, drop: list[str]) -> list[str]:
         return [id.decode() for id in await self._scripts.run(_MEMBERS, [key], drop)]
-
-
-def waiting_key(shop_id: str) -> str:
-    """The zset of a shop's waiting conversations, after which all its desk's keys are named."""
-    return f"desk:{{{shop_id}}}:waiting"
-
-
-def inbox_key(shop_id: str, agent_id: str) -> str:
-    """The zset of an agent's conversations."""
-    return f"desk:{{{shop_id}}}:inbox:{agent_id}"

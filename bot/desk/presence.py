@@ -17,6 +17,8 @@ from enum import StrEnum
 import orjson
 from redis.exceptions import OutOfMemoryError, RedisError
 
+from bot.desk.keys import desk_key, inbox_key
+from bot.directory import people_key
 from bot.participant import Participant, Role, desk_channel
 from cards.model import from_ms
 from scheduler.script import Script, Scripts
@@ -156,7 +158,7 @@ class Presence:
         while more:
             waiting, gone, more = await self._scripts.run(
                 _VOUCH,
-                [_key(shop_id, "leases")],
+                [desk_key(shop_id, "leases")],
                 [self._node, lease_ms, "leaving" if linger else "here", self._grace_ms, *people],
             )
             people = ()
@@ -165,24 +167,24 @@ class Presence:
 
     async def seen_to(self, shop_id: str, agent_id: str) -> None:
         """That agent of `News.gone` has no conversations any more in which somebody waits."""
-        keys = [_key(shop_id, "gone"), _key(shop_id, f"inbox:{agent_id}")]
+        keys = [desk_key(shop_id, "gone"), inbox_key(shop_id, agent_id)]
         await self._scripts.run(_GONE, keys, [agent_id, self._grace_ms])
 
     async def choose(self, shop_id: str, agent_id: str, state: AgentState) -> None:
         """Be `online` or `suspended` from now on."""
         sign = orjson.dumps({"type": "presence", "role": "agent", "id": agent_id, "state": state})
         channel = desk_channel(shop_id)
-        await self._scripts.run(_CHOOSE, [_key(shop_id, "agents")], [agent_id, state, channel, sign])
+        await self._scripts.run(_CHOOSE, [desk_key(shop_id, "agents")], [agent_id, state, channel, sign])
 
     async def chosen(self, shop_id: str, agent_id: str) -> AgentState:
-        """What that agent chose to be, while they are here."""
+        """What that agent chose to be (`online` unless they did); `offline` while they are not here."""
         _, _, choice, here = await self._present(shop_id, agent_id, [_person(Role.AGENT, agent_id)])
         return _state(choice, here)
 
     async def agents(self, shop_id: str) -> list[AgentAtDesk]:
         """Everybody who works in that shop."""
-        keys = [f"people:{{{shop_id}}}:agents", *(_key(shop_id, name) for name in ("agents", "present", "left"))]
-        rows = await self._scripts.run(_AGENTS, keys, [_key(shop_id, "inbox:")])
+        keys = [people_key(shop_id, "agent"), *(desk_key(shop_id, name) for name in ("agents", "present", "left"))]
+        rows = await self._scripts.run(_AGENTS, keys, [inbox_key(shop_id, "")])
         return [
             AgentAtDesk(
                 id.decode(),
@@ -207,7 +209,7 @@ class Presence:
         return Absence(from_ms(int(left)), from_ms(int(back)) if here and back else None)
 
     async def _present(self, shop_id: str, agent_id: str, people: list[str]) -> list[bytes | int | None]:
-        keys = [_key(shop_id, name) for name in ("present", "left", "back", "agents")]
+        keys = [desk_key(shop_id, name) for name in ("present", "left", "back", "agents")]
         answer: list[bytes | int | None] = await self._scripts.run(_PRESENT, keys, [agent_id, *people])
         return answer
 
@@ -227,7 +229,3 @@ def _state(choice: bytes | int | None, here: bytes | int | None) -> AgentState:
 
 def _person(role: Role, id: str) -> str:
     return f"{role}:{id}"
-
-
-def _key(shop_id: str, name: str) -> str:
-    return f"desk:{{{shop_id}}}:{name}"

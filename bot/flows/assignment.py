@@ -1,4 +1,4 @@
-"""Who has a conversation: given out, taken, handed to a colleague, offered to others, closed.
+"""Whose a conversation is: committed, given out by the desk, offered to others when its agent is away for too long.
 
 Law: it is committed in the conversation's document; the desk is told before (a reservation) and after (its place), and
 whatever was left between the two is carried out by the next who looks.
@@ -8,21 +8,19 @@ import asyncio
 
 import orjson
 
-from bot.conversation import Conversation, check_current_agent, conversation_id
+from bot.conversation import Conversation
 from bot.desk.inboxes import Inboxes
 from bot.desk.places import Desk, Reserved
 from bot.desk.presence import AgentState, News, Presence
-from bot.directory import Directory
-from bot.entry import Author, Entry, render_conversation
+from bot.entry import Entry, render_conversation
 from bot.errors import CommandError
 from bot.flows.deciding import Parts, decide
 from bot.flows.reply_clock import ReplyClock
 from bot.flows.timer_ids import keep_timer
-from bot.frames import Close, Open, Status, Transfer
-from bot.marks import ANSWERED, ASKED_ANEW, NO_OPEN_CARDS, Mark
+from bot.frames import Status
+from bot.marks import ASKED_ANEW, Mark
 from bot.participant import Participant, Role, desk_channel, live_channel
-from bot.store import CommandId, Commit, Committed, Loaded, Reply, Stale
-from cards.model import to_ms
+from bot.store import CommandId, Commit, Committed, Loaded, Stale
 
 _AT_ONCE = 50
 """Waiting conversations that are given out at a time."""
@@ -31,108 +29,14 @@ _AT_ONCE = 50
 class Assignment:
     """Moves conversations between agents, and to and from the desk."""
 
-    def __init__(
-        self, parts: Parts, desk: Desk, inboxes: Inboxes, presence: Presence, directory: Directory, clock: ReplyClock
-    ) -> None:
+    def __init__(self, parts: Parts, desk: Desk, inboxes: Inboxes, presence: Presence, clock: ReplyClock) -> None:
         self._parts = parts
         self._desk = desk
         self._inboxes = inboxes
         self._presence = presence
-        self._directory = directory
         self._clock = clock
         self._looking: dict[str, bool] = {}
         """The shops whose desk is being seen to here, and whether there is more to see to by now."""
-
-    async def open(self, who: Participant, command: Open, command_id: CommandId) -> Reply:
-        """An agent opens the conversation with a buyer, or takes the one that waits. Raises CommandError."""
-        return await decide(lambda: self._open(who, command, command_id))
-
-    async def _open(self, who: Participant, command: Open, command_id: CommandId) -> Reply:
-        id = conversation_id(who.shop_id, command.buyer_id)
-        loaded = await self._parts.load(id, command_id)
-        if loaded.reply:
-            return loaded.reply
-        conversation = loaded.conversation
-        if conversation is None:
-            name = await self._buyer_name(who.shop_id, command.buyer_id)
-            conversation = Conversation(
-                id=id, shop_id=who.shop_id, buyer_id=command.buyer_id, buyer_name=name, opened=loaded.now
-            )
-        elif conversation.agent_id == who.id:
-            await self._parts.store.confirm(id, loaded.conversation_version)
-            return Reply(_reply(conversation), loaded.seq)
-        elif conversation.agent_id is not None:
-            raise CommandError("conversation_taken", agent_name=conversation.agent_name or conversation.agent_id)
-        if not await self._desk.take(who.shop_id, id, who.id, loaded.conversation_version):
-            raise CommandError("too_many_open", limit=self._parts.settings.agent_limit)
-        committed = await self.commit(
-            loaded,
-            conversation.given_to(who.id, who.name),
-            Entry(author=Author.of(who), system="opened", params={"agent": who.name}),
-            command=command_id,
-        )
-        return committed.reply
-
-    async def _buyer_name(self, shop_id: str, buyer_id: str) -> str:
-        if name := await self._directory.name(shop_id, "buyer", buyer_id):
-            return name
-        if await self._parts.orders.orders(shop_id, buyer_id):
-            return buyer_id
-        raise CommandError("unknown_buyer", buyer_id=buyer_id)
-
-    async def transfer(self, who: Participant, command: Transfer, command_id: CommandId) -> Reply:
-        """The current agent hands the conversation to a colleague, who sees all of it. Raises CommandError."""
-        return await decide(lambda: self._transfer(who, command, command_id))
-
-    async def _transfer(self, who: Participant, command: Transfer, command_id: CommandId) -> Reply:
-        loaded = await self._parts.load(command.conversation_id, command_id)
-        if loaded.reply:
-            return loaded.reply
-        conversation = check_current_agent(who, loaded.conversation)
-        if command.agent_id == who.id:
-            raise CommandError("transfer_to_self")
-        name = await self._directory.name(who.shop_id, "agent", command.agent_id)
-        if name is None:
-            raise CommandError("unknown_agent", agent_id=command.agent_id)
-        version = loaded.conversation_version
-        if not await self._desk.take(who.shop_id, conversation.id, command.agent_id, version):
-            raise CommandError("agent_full", agent_name=name, limit=self._parts.settings.agent_limit)
-        what, params = "transferred", {"agent": who.name, "to": name}
-        if command.reason is not None:
-            what, params = "transferred_because", {**params, "reason": command.reason}
-        if loaded.marks.asked:
-            await self._clock.start(conversation.id, loaded.now)
-        committed = await self.commit(
-            loaded,
-            conversation.given_to(command.agent_id, name),
-            Entry(author=Author.of(who), system=what, params=params),
-            marks=ASKED_ANEW,
-            command=command_id,
-        )
-        return committed.reply
-
-    async def close(self, who: Participant, command: Close, command_id: CommandId) -> Reply:
-        """The current agent ends the conversation, until the buyer writes again. Raises CommandError."""
-        return await decide(lambda: self._close(who, command, command_id))
-
-    async def _close(self, who: Participant, command: Close, command_id: CommandId) -> Reply:
-        loaded = await self._parts.load(command.conversation_id, command_id)
-        if loaded.reply:
-            return loaded.reply
-        conversation = check_current_agent(who, loaded.conversation)
-        if loaded.open_cards:
-            raise CommandError("open_cards", cards=loaded.open_cards)
-        asked = loaded.marks.asked
-        if asked is not None and command.seq is not None and loaded.seq > command.seq:
-            raise CommandError("unseen_message")
-        committed = await self.commit(
-            loaded,
-            conversation.given_up(open=False),
-            Entry(author=Author.of(who), system="closed", params={"agent": who.name}),
-            marks=(NO_OPEN_CARDS, Mark("must", "asked", to_ms(asked) if asked else ""), *ANSWERED),
-            command=command_id,
-        )
-        return committed.reply
 
     async def commit(
         self,
@@ -160,7 +64,7 @@ class Assignment:
                     marks=marks,
                     channels=list(dict.fromkeys(channels)),
                     command=command,
-                    reply=_reply(changed) if entry.text is None else "{}",
+                    reply=reply_body(changed) if entry.text is None else "{}",
                 )
             )
         except (Stale, CommandError):
@@ -237,7 +141,7 @@ class Assignment:
             entry = Entry(system="assigned", params={"agent": reserved.agent_name})
             await self.commit(loaded, conversation.given_to(reserved.agent_id, reserved.agent_name), entry)
         else:
-            await self._desk.place(conversation, loaded.conversation_version, loaded.now)
+            await self._desk.put_right(loaded)
             if conversation.agent_id != reserved.agent_id:
                 await self._desk.release(shop_id, conversation.id, reserved.agent_id, loaded.conversation_version)
 
@@ -258,7 +162,7 @@ class Assignment:
         changed, entry = await self.find_other(conversation, loaded.conversation_version)
         if changed.agent_id == agent_id:  # they came back just now: nothing is committed on what was reserved
             await self._desk.release(conversation.shop_id, conversation_id, agent_id, loaded.conversation_version + 1)
-            await self._desk.place(conversation, loaded.conversation_version, loaded.now)
+            await self._desk.put_right(loaded)
             return
         if changed.agent_id:
             await self._clock.start(conversation.id, loaded.now)
@@ -289,5 +193,6 @@ class Assignment:
         return self._parts.clock.now() - absence.left >= self._parts.settings.agent_grace
 
 
-def _reply(conversation: Conversation) -> str:
+def reply_body(conversation: Conversation) -> str:
+    """What a command that moves a conversation is answered: JSON, `{"conversation": …}` (`render_conversation`)."""
     return orjson.dumps({"conversation": render_conversation(conversation)}).decode()

@@ -15,12 +15,11 @@ from bot.desk.inboxes import Inboxes
 from bot.desk.presence import AgentState, Presence
 from bot.directory import Directory
 from bot.entry import render_conversation
-from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import Conversations
 from bot.orders.base import OrderSystemAway, UnknownOrder
 from bot.overview import group_of, render_open_card, render_overview
-from bot.participant import STAFF, Participant, Role
+from bot.participant import STAFF, Participant, Role, check_staff
 from bot.store import Overview
 from cards.model import Id, to_ms
 from cards.texts import Locale
@@ -62,8 +61,11 @@ class Listing:
         return await self._inboxes.waiting(shop_id)
 
     async def conversations(self, who: Participant, command: Conversations, locale: Locale) -> dict[str, Any]:
-        """A page of the list, with the counts of all groups. Raises CommandError `agents_only`."""
-        _check_staff(who)
+        """A page of the list: `now_ms`, `counts` of all groups, the `total` found, and `conversations` (`items`).
+
+        Raises CommandError `agents_only`; OrderSystemAway where only an order's id could have found somebody.
+        """
+        check_staff(who)
         here = await self._here(who)
         counts = Counter(group_of(one.conversation, one.marks) for one in here)
         if command.search is not None:
@@ -87,7 +89,7 @@ class Listing:
         return list({one.conversation.id: one for one in by_age}.values())
 
     async def items(self, shop_id: str, overviews: Sequence[Overview], locale: Locale) -> list[dict[str, Any]]:
-        """Overviews as agents see them, with whether each buyer is here."""
+        """Overviews as agents see them (`render_overview`), and `online`: whether each buyer is here."""
         buyers = [(Role.BUYER, one.conversation.buyer_id) for one in overviews]
         here = await self._presence.present(shop_id, buyers) if buyers else []
         return [
@@ -96,7 +98,7 @@ class Listing:
         ]
 
     async def own_item(self, who: Participant, overview: Overview, locale: Locale) -> dict[str, Any]:
-        """The buyer's own conversation, with whether their agent is here."""
+        """The buyer's own conversation (`render_overview`), and `online`: whether their agent is here."""
         online = False
         if agent_id := overview.conversation.agent_id:
             (online,) = await self._presence.present(who.shop_id, [(Role.AGENT, agent_id)])
@@ -121,8 +123,11 @@ class Listing:
         return sorted(known, key=lambda one: -(one.line.at_ms if one.line else 0))
 
     async def agents(self, who: Participant) -> dict[str, Any]:
-        """Everybody who works here, those who are here first. Raises CommandError `agents_only`."""
-        _check_staff(who)
+        """Everybody who works in the shop as `agents`, those who are here first. Raises CommandError `agents_only`.
+
+        Each is `{id, name, state, conversations, limit, left_ms}`: how many they have and may have, since when away.
+        """
+        check_staff(who)
         agents = await self._presence.agents(who.shop_id)
         return {
             "agents": [
@@ -139,12 +144,15 @@ class Listing:
         }
 
     async def state(self, who: Participant) -> str:
-        """What this agent chose: online or suspended."""
+        """What this agent is: `online`, `suspended` or `offline`."""
         return await self._presence.chosen(who.shop_id, who.id)
 
     async def waiting_cards(self, who: Participant) -> dict[str, Any]:
-        """The open cards of an agent, or for a supervisor of the shop, by time left. Raises CommandError."""
-        _check_staff(who)
+        """The open cards of an agent, or for a supervisor of the shop, by time left: `now_ms` and `cards`.
+
+        Each as `render_open_card` with `render_conversation`. Raises CommandError `agents_only`.
+        """
+        check_staff(who)
         overviews = await (self._here(who) if who.role is Role.SUPERVISOR else self.mine(who))
         cards = [
             {**render_open_card(card), **render_conversation(one.conversation)}
@@ -155,11 +163,6 @@ class Listing:
             "now_ms": self._parts.clock.now_ms(),
             "cards": sorted(cards, key=lambda card: (card["deadline_ms"], card["proposal_id"])),
         }
-
-
-def _check_staff(who: Participant) -> None:
-    if who.role not in STAFF:
-        raise CommandError("agents_only")
 
 
 def _urgency(one: Overview) -> tuple[int, int]:

@@ -12,11 +12,11 @@ from typing import Any
 from bot.desk.inboxes import Inboxes
 from bot.desk.places import Desk
 from bot.desk.presence import Presence
-from bot.entry import read_entry, render_entry
-from bot.errors import CommandError
+from bot.entry import read_entry
 from bot.flows.deciding import Parts
 from bot.frames import Missed as MissedCommand
-from bot.participant import Participant, Role
+from bot.overview import render_logged
+from bot.participant import Participant, check_agent
 from bot.store import LoggedEntry, Overview
 from cards.model import from_ms, to_ms
 from cards.proposal import NOTICES
@@ -25,6 +25,7 @@ from cards.texts import Locale
 _OF_EACH = 500
 """Entries of one conversation that are read at a time."""
 _READS = 200
+"""Logs that are read at the same time."""
 _FRESH = timedelta(minutes=10)
 """After that nobody is told of their absence any more: who reloads a page in the evening knows of the morning."""
 
@@ -39,7 +40,8 @@ class Missed:
         self._presence = presence
 
     async def summary(self, who: Participant, mine: Sequence[Overview]) -> dict[str, Any] | None:
-        """Of the agent's last absence: outcomes by state, conversations that came, that went to others, overdue ones.
+        """Of the agent's last absence: `outcomes` by state, how many conversations came (`new_conversations`) and went
+        to others (`handed_on`), in how many a reply was `overdue`; `from_ms` and `to_ms` are its ends.
 
         `mine` are the agent's conversations now. None for an agent who was never away, or is back for a while.
         """
@@ -72,9 +74,11 @@ class Missed:
         }
 
     async def entries(self, who: Participant, command: MissedCommand, locale: Locale) -> dict[str, Any]:
-        """What happened since an instant, in order; `next_ms` is where to go on, if anywhere. Raises CommandError."""
-        if who.role is not Role.AGENT:
-            raise CommandError("agents_only")
+        """What happened since an instant: `now_ms`, `entries` in order, `next_ms` (where to go on, or None).
+
+        Each entry is as `render_logged`, with its `conversation_id`. Raises CommandError `agents_only`.
+        """
+        check_agent(who)
         mine = await self._inboxes.of_agent(who.shop_id, who.id)
         news, next_ms = await self._since(who, mine, from_ms(command.since_ms))
         end = command.limit
@@ -83,15 +87,7 @@ class Missed:
         page = news[:end]
         return {
             "now_ms": self._parts.clock.now_ms(),
-            "entries": [
-                {
-                    "conversation_id": id,
-                    "seq": one.seq,
-                    "at_ms": one.at_ms,
-                    **render_entry(read_entry(one.body), "agent", locale),
-                }
-                for id, one in page
-            ],
+            "entries": [{"conversation_id": id, **render_logged(one, "agent", locale)} for id, one in page],
             "next_ms": news[end][1].at_ms if end < len(news) else next_ms,
         }
 

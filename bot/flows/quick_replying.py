@@ -8,7 +8,7 @@ from bot.conversation import check_may_see
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import AddQuickReply, DeleteQuickReply, EditQuickReply, MoveQuickReply, QuickReplies
-from bot.participant import STAFF, Participant, Role
+from bot.participant import Participant, Role, check_staff
 from bot.quick_replies import QuickReply, QuickReplyBook, Replies, add, delete, edit, fill, move
 
 ChangeQuickReplies = AddQuickReply | EditQuickReply | DeleteQuickReply | MoveQuickReply
@@ -27,7 +27,7 @@ class QuickReplying:
         For a conversation each has also `filled`: the text with the buyer's name, and the order's number if it is
         given. Raises CommandError `agents_only`, `unknown_conversation`.
         """
-        _check_staff(who)
+        check_staff(who)
         if command.conversation_id is None:
             shop, mine = await self._book.read(who)
             return {"shop": _render(shop), "mine": _render(mine)}
@@ -44,16 +44,11 @@ class QuickReplying:
         Raises CommandError `agents_only`, `supervisor_only`, `unknown_quick_reply`, `too_many_quick_replies`,
         `unknown_placeholder`, `busy`.
         """
-        _check_staff(who)
+        check_staff(who)
         if command.scope == "shop" and who.role is not Role.SUPERVISOR:
             raise CommandError("supervisor_only")
         replies = await self._book.change(who, command.scope, _change_of(command))
         return {"scope": command.scope, "replies": _render(replies)}
-
-
-def _check_staff(who: Participant) -> None:
-    if who.role not in STAFF:
-        raise CommandError("agents_only")
 
 
 def _change_of(command: ChangeQuickReplies) -> Callable[[Replies], Replies]:

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.conversation import buyer_of, check_current_agent
-from bot.entry import read_entry, render_conversation, render_entry
+from bot.entry import render_conversation
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import History, Orders, Preview, Quote
 from bot.orders.base import read_products
-from bot.overview import render_marks
+from bot.overview import render_logged, render_marks
 from bot.participant import STAFF, Participant
 from bot.store import LogPage
 from cards.card import Audience, render, render_order, render_quote
@@ -32,7 +32,10 @@ class Reading:
         self._parts = parts
 
     async def orders(self, who: Participant, command: Orders, locale: Locale) -> dict[str, Any]:
-        """The buyer's orders, newest first: whether each can change, or why not, and its open card."""
+        """The buyer's orders, newest first: whether each can change, or why not, and its open card.
+
+        `orders` (each as `render_order`, and `card`: `render` or None), `currency`, `now_ms`. Raises OrderSystemAway.
+        """
         buyer_id = buyer_of(command.conversation_id)
         orders = await self._parts.orders.orders(who.shop_id, buyer_id)
         products, loaded, currency = await asyncio.gather(
@@ -47,7 +50,10 @@ class Reading:
         return {"orders": rendered, "currency": currency, "now_ms": self._parts.clock.now_ms()}
 
     async def quote(self, who: Participant, command: Quote, locale: Locale) -> dict[str, Any]:
-        """For every line and SKU of an order: allowed, or the exact refusal. Raises Refusal, CommandError."""
+        """For every line and SKU of an order: allowed, or the exact refusal; and the order's open card.
+
+        `quote` (`render_quote`), `card` (`render`, or None). Raises Refusal, CommandError, OrderSystemAway.
+        """
         loaded, order, currency = await asyncio.gather(
             self._parts.load(command.conversation_id, orders=(command.order_id,)),
             self._parts.order_in(command.conversation_id, command.order_id),
@@ -62,7 +68,10 @@ class Reading:
         }
 
     async def preview(self, who: Participant, command: Preview, locale: Locale) -> dict[str, Any]:
-        """The card that a proposal of these changes would be, for the buyer's eyes. Raises Refusal, CommandError."""
+        """The card that a proposal of these changes would be, for the buyer's eyes: `card` (`render`).
+
+        Raises Refusal, CommandError, OrderSystemAway.
+        """
         loaded, order, currency = await asyncio.gather(
             self._parts.load(command.conversation_id),
             self._parts.order_in(command.conversation_id, command.order_id),
@@ -84,7 +93,10 @@ class Reading:
         return {"card": render(proposal, "buyer", locale)}
 
     async def history(self, who: Participant, command: History, locale: Locale) -> dict[str, Any]:
-        """A page of the log in rising order, as this reader sees it. Raises CommandError `unknown_conversation`."""
+        """A page of the log as this reader sees it: `now_ms`, and what `render_page` has.
+
+        Raises CommandError `unknown_conversation`.
+        """
         page = await self._parts.store.read_before(command.conversation_id, command.before, command.limit)
         if page.conversation is None:
             raise CommandError("unknown_conversation", conversation_id=command.conversation_id)
@@ -96,7 +108,10 @@ def _products_of(orders: Iterable[Order]) -> list[str]:
 
 
 def render_page(page: LogPage, audience: Audience, locale: Locale) -> dict[str, Any]:
-    """A page of a conversation: `conversation` as it stands, `entries`, and the oldest seq kept and the newest."""
+    """A page of a conversation: `conversation` as it stands, `first_seq` (the oldest kept), `last_seq`, and `entries`.
+
+    The entries are in rising order, each as `render_logged`.
+    """
     assert page.conversation is not None
     return {
         "conversation": {
@@ -106,12 +121,5 @@ def render_page(page: LogPage, audience: Audience, locale: Locale) -> dict[str, 
         },
         "first_seq": page.first_seq,
         "last_seq": page.last_seq,
-        "entries": [
-            {
-                "seq": entry.seq,
-                "at_ms": entry.at_ms,
-                **render_entry(read_entry(entry.body), audience, locale),
-            }
-            for entry in page.entries
-        ],
+        "entries": [render_logged(entry, audience, locale) for entry in page.entries],
     }

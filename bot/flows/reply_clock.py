@@ -47,7 +47,7 @@ class ReplyClock:
         self._parts = parts
 
     async def start(self, conversation_id: str, now: datetime) -> None:
-        """Before the commit that makes the buyer wait (anew) since `now`. Earlier times of the timer are forgotten."""
+        """Arm the timer, before the commit that makes the buyer wait (anew) since `now`; it forgets earlier times."""
         await self._parts.timers.arm(reply_timer(conversation_id), now + self._first)
 
     @property

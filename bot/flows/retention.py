@@ -48,7 +48,7 @@ def what_is_due(age: Age, keep: timedelta) -> Due:
 
 
 class Retention:
-    """Carried by a timer of each conversation."""
+    """Removes what is due, woken by a timer of each conversation. Every call may raise redis.exceptions.RedisError."""
 
     def __init__(
         self, parts: Parts, keeping: Keeping, desk: Desk, presence: Presence, index: ProposalIndex, shop: Shop
@@ -83,8 +83,8 @@ class Retention:
             due = Due(due.proposals, False, age.now + keep / _LOOKS)  # somebody is about to have it
         if due.proposals or due.conversation:
             removed = await self._keeping.remove(age, due.proposals, conversation=due.conversation)
-            if not removed:
-                await self._place_again(conversation_id)
+            if not removed:  # something happened in the conversation that the desk has just forgotten
+                await self._desk.put_right(await self._parts.load(conversation_id))
                 raise Stale
         if due.conversation:
             await self._tell(age)
@@ -99,12 +99,6 @@ class Retention:
         if asked:
             await self._shop.forget(shop_id, asked)
         await self._index.remove(shop_id, conversation_id, proposal_ids)
-
-    async def _place_again(self, conversation_id: str) -> None:
-        """Something happened in the conversation that the desk has just forgotten."""
-        loaded = await self._parts.load(conversation_id)
-        if loaded.conversation is not None:
-            await self._desk.place(loaded.conversation, loaded.conversation_version, loaded.marks.asked or loaded.now)
 
     async def _tell(self, age: Age) -> None:
         """Whoever has it in their list is shown that it is over; an agent has room for another."""
@@ -125,4 +119,4 @@ class Retention:
             # Read after the desk was: its documents are never older than what it knows of them.
             if (await self._parts.load(conversation_id)).conversation_version < max(1, version):
                 await self._desk.forget(shop_id, conversation_id, version)
-                await self._place_again(conversation_id)
+                await self._desk.put_right(await self._parts.load(conversation_id))

@@ -1,5 +1,7 @@
 """What is said in a conversation, how far each side has read, and who is writing."""
 
+from collections.abc import Sequence
+
 import orjson
 
 from bot.conversation import Conversation, check_current_agent
@@ -10,10 +12,9 @@ from bot.flows.deciding import Parts, decide
 from bot.flows.reading import audience_of
 from bot.flows.reply_clock import ReplyClock
 from bot.frames import Read, Say, Typing
-from bot.marks import ANSWERED, ASKED, Mark
+from bot.marks import ANSWERED, ASKED, Mark, still_asked
 from bot.participant import Participant, Role
 from bot.store import CommandId, Commit, Loaded, ReadMark, Reply
-from cards.model import to_ms
 
 
 class Talk:
@@ -37,17 +38,8 @@ class Talk:
         if loaded.reply:
             return loaded.reply
         conversation = check_current_agent(who, loaded.conversation)
-        committed = await self._parts.store.commit(
-            Commit(
-                conversation.id,
-                loaded.conversation_version,
-                entries=[Entry(author=Author.of(who), text=command.text)],
-                marks=ANSWERED,
-                channels=conversation.channels,
-                command=command_id,
-            )
-        )
-        return committed.reply
+        message = Entry(author=Author.of(who), text=command.text)
+        return await self._commit(loaded, conversation, message, ANSWERED, command_id)
 
     async def _say_as_buyer(self, who: Participant, command: Say, command_id: CommandId) -> Reply:
         loaded = await self._parts.load(command.conversation_id, command_id)
@@ -61,11 +53,17 @@ class Talk:
         if asked is None or loaded.marks.overdue:
             await self._clock.start(conversation.id, loaded.now)
         # A reply at this very moment would make this message the first one, whose clock nobody has started.
-        marks = (Mark("must", "asked", to_ms(asked) if asked else ""), ASKED)
+        marks = (still_asked(asked), ASKED)
         if await self._needs_an_agent(conversation, loaded):
             changed, told = await self._assignment.find_other(conversation, loaded.conversation_version)
             entry = told.model_copy(update={"author": message.author, "text": message.text})
             return (await self._assignment.commit(loaded, changed, entry, marks=marks, command=command_id)).reply
+        return await self._commit(loaded, conversation, message, marks, command_id)
+
+    async def _commit(
+        self, loaded: Loaded, conversation: Conversation, message: Entry, marks: Sequence[Mark], command: CommandId
+    ) -> Reply:
+        """Write a message into a conversation that stays in the hands that it is in. Raises Stale."""
         committed = await self._parts.store.commit(
             Commit(
                 conversation.id,
@@ -73,7 +71,7 @@ class Talk:
                 entries=[message],
                 marks=marks,
                 channels=conversation.channels,
-                command=command_id,
+                command=command,
             )
         )
         return committed.reply

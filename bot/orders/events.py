@@ -27,12 +27,15 @@ ACKNOWLEDGE = Script.beside(__file__, "acknowledge")
 
 GROUP = "assent"
 BATCH = 100
+"""Events read, or claimed, at a time."""
 BLOCK_SECONDS = 1.0
 """Below the 5 s after which a client may give up a reply; a new shop is heard of within it."""
 REPLY_SECONDS = 5.0
 """How long a reply may be overdue: a frozen server closes nothing."""
 AWAY_SECONDS = 0.5
+"""Pause after a reading that failed."""
 CALLBACK_SECONDS = 10.0
+"""How long the callback may take for one event."""
 RETRY_SECONDS = (0.05, 0.25, 1.0)
 """Pauses between the tries of an event. After the last it waits to be claimed again, and holds up nothing."""
 FORGET_MS = 3_600_000

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bot.client import ChatClient, CommandFailed
+from bot.conversation import conversation_id
 from bot.simulate.device import Device
 from bot.simulate.people import People
 
@@ -51,7 +52,7 @@ async def open_chat(people: People, shop_id: str, buyer_id: str, agent_id: str, 
     """
     place = people.place_of((await people.agent(agent_id)).person_id)
     mine = [await people.buyer(buyer_id, number, place + number) for number in range(1, devices + 1)]
-    id = f"{shop_id}.{buyer_id}"
+    id = conversation_id(shop_id, buyer_id)
     known: dict[str, Any] = next(iter(mine[0].client.welcome["conversations"]), {"seq": 0, "agent_id": None})
     if known["agent_id"] is None:
         await (await people.agent(agent_id)).client.open(buyer_id)

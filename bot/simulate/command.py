@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 from redis.exceptions import RedisError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeElapsedColumn
 
 from bot.cli.duration import read_duration
 from bot.cli.environment import secret
 from bot.cli.failure import INTERRUPTED, MISUSED, Failure
 from bot.cli.open_files import allow_open_files
+from bot.cli.progress import progress_bar
 from bot.cli.running import run
 from bot.embedded import EmbeddedError
 from bot.orders.base import OrderSystemAway
@@ -209,7 +210,7 @@ def _run(
     reports: list[Figures] = []
 
     async def play() -> None:
-        with _progress() as progress:
+        with progress_bar(TimeElapsedColumn()) as progress:
             task = progress.add_task(f"seed {seed}", total=total)
             async with town as place:
                 reports.append(await playing(place, lambda: progress.advance(task)))
@@ -217,9 +218,3 @@ def _run(
     if not run(play()):
         raise Failure("Stopped before the end.", INTERRUPTED)
     return reports[0]
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from bot.embedded import DIE_WITH_PARENT
+from bot.embedded import dying_with_us
 
 SERVE: Final = (sys.executable, "-m", "bot", "serve", "--port", "0", "--json")
 """Says one line of JSON with its websocket, `ws`, once it listens; its settings come from the environment."""
@@ -49,12 +49,9 @@ class GatewayProcess:
         await self.stop()
 
     async def _start(self) -> None:
-        command = self._command
-        if sys.platform == "linux":
-            command = (sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *command,
+                *dying_with_us(self._command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

@@ -77,6 +77,18 @@ class People:
             self._agents[person_id].set_result(device)
         return device
 
+    def showing(self) -> dict[str, list[Device]]:
+        """Of each conversation the devices that showed anything of it."""
+        showing: dict[str, list[Device]] = {}
+        for device in self.devices:
+            for conversation_id in device.conversations():
+                showing.setdefault(conversation_id, []).append(device)
+        return showing
+
+    def complaints(self) -> list[str]:
+        """What every device's clients say of the protocol."""
+        return [f"{device.name}: {what}" for device in self.devices for what in device.complaints]
+
     async def _connect(
         self,
         audience: Audience,

@@ -18,15 +18,12 @@ async def read_back(stage: Stage) -> Evidence:
     """All the evidence. A device may need `stage.patience` for the last entries. Raises CommandFailed."""
     places = asyncio.Semaphore(OPENING)
     orders_after: dict[str, dict[str, Any]] = {}
-    seen_by: dict[str, list[Device]] = {}
-    for device in stage.people.devices:
-        for conversation_id in device.conversations():
-            seen_by.setdefault(conversation_id, []).append(device)
+    showing = stage.people.showing()
 
     async def read(chat: Chat) -> Story:
         async with places:
             agent = await chat.people.agent(chat.agent_id)
-            story = await read_story(chat, agent, [agent], seen_by.get(chat.id, []), stage.patience)
+            story = await read_story(chat, agent, [agent], showing.get(chat.id, []), stage.patience)
             orders_after.update(await chat.orders())
         return story
 
@@ -36,7 +33,7 @@ async def read_back(stage: Stage) -> Evidence:
         stories=stories,
         orders_before=stage.orders,
         orders_after=orders_after,
-        complaints=[f"{device.name}: {what}" for device in stage.people.devices for what in device.complaints],
+        complaints=stage.people.complaints(),
     )
 
 

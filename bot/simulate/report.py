@@ -26,7 +26,7 @@ class Figures:
     violations: Sequence[Violation]
 
     def to_json(self) -> str:
-        """One line."""
+        """One line of JSON: every figure by its name, and `violations`, each `{kind, what}`."""
         return json.dumps({**self._figures(), "violations": [one._asdict() for one in self.violations]})
 
     def _figures(self) -> dict[str, Any]:
@@ -74,8 +74,8 @@ class Report(Figures):
 def make_report(evidence: Evidence, sightings: Sightings, seconds: float, wanted: int | None) -> Report:
     """Judge the evidence. `seconds` is how long it was played; `wanted` how many cards there should be, None: any."""
     outcomes = evidence.outcomes()
-    ended = Counter(card["state"] for card in outcomes.values())
-    cards = sum(case.proposal_id is not None for case in evidence.cases)
+    of_cards = card_figures(evidence, sightings)
+    cards = of_cards["cards"]
     violations = check(evidence)
     if wanted is not None and cards < wanted:
         what = f"only {cards} of {wanted} negotiations happened: no order was left that can change"
@@ -87,9 +87,7 @@ def make_report(evidence: Evidence, sightings: Sightings, seconds: float, wanted
             str(case) not in blamed and (case.refusal is not None or case.proposal_id in outcomes)
             for case in evidence.cases
         ),
-        cards=cards,
-        refused=sum(case.refusal is not None for case in evidence.cases),
-        **{state: ended[state] for state in sorted(FINAL_STATES)},
+        **of_cards,
         notices=sum(
             entry["notice"]["code"] in FINAL_STATES
             for story in evidence.stories
@@ -98,11 +96,21 @@ def make_report(evidence: Evidence, sightings: Sightings, seconds: float, wanted
         ),
         violations=violations,
         negotiations_per_s=round(cards / seconds, 1) if seconds else 0.0,
-        click_to_notice_ms=percentiles(evidence, sightings),
     )
 
 
-def percentiles(evidence: Evidence, sightings: Sightings) -> dict[str, float | None]:
+def card_figures(evidence: Evidence, sightings: Sightings) -> dict[str, Any]:
+    """What every report says of cards: how many were sent, refused, and ended in each way; from click to notice."""
+    ended = Counter(card["state"] for card in evidence.outcomes().values())
+    return {
+        "cards": sum(case.proposal_id is not None for case in evidence.cases),
+        "refused": sum(case.refusal is not None for case in evidence.cases),
+        **{state: ended[state] for state in sorted(FINAL_STATES)},
+        "click_to_notice_ms": _percentiles(evidence, sightings),
+    }
+
+
+def _percentiles(evidence: Evidence, sightings: Sightings) -> dict[str, float | None]:
     """Of the time from a click to its notice, in ms."""
     took = sorted(
         (sightings.noticed[case.proposal_id] - act.at) * 1000

@@ -13,6 +13,7 @@ from bot.orders.base import OrderSystemAway
 from bot.shopfile import ChangeRow, ShopFile
 from bot.simulate.changes import play_changes
 from bot.simulate.evidence import Evidence
+from bot.simulate.gateways import GatewayFailed
 from bot.simulate.mix import Answer, Mix
 from bot.simulate.people import People
 from bot.simulate.random_play import RandomPlay
@@ -92,33 +93,32 @@ def _buyers(plan: Plan, chance: random.Random) -> list[str]:
 
 async def _play(plan: Plan, stage: Stage, buyer_ids: list[str]) -> tuple[Evidence, float]:
     """The evidence, and how many seconds the cases took."""
-    try:
-        await stage.open(buyer_ids, plan.two_devices)
-        if plan.rows is None and plan.mix.has(Answer.IGNORE) and stage.window > LONGEST_IGNORED:
-            raise Unplayable(
-                f"An ignored card would take {stage.window}, the gateways' own answer window: leave ignore out of "
-                "--answers, or start the gateways with a shorter one (ASSENT_ANSWER_WINDOW=3)."
-            )
-        started = time.perf_counter()
-        if plan.rows is not None:
-            await play_changes(stage, plan.rows, plan.in_flight)
-        else:
-            able = {
-                order_id: chat
-                for chat in stage.chats.values()
-                for order_id, order in chat.orders_before.items()
-                if order["can_change"]
-            }
-            await RandomPlay(stage, plan.mix, able).play(plan.negotiations, plan.in_flight)
-        seconds = time.perf_counter() - started
-        return await read_back(stage), seconds
-    except* (CommandFailed, ConnectionError, TimeoutError, OrderSystemAway) as failed:
-        why = failed.exceptions[0]
-        raise Unplayable(f"The gateways don't play: {why or 'no answer in time'} ({type(why).__name__})") from failed
+    await stage.open(buyer_ids, plan.two_devices)
+    if plan.rows is None and plan.mix.has(Answer.IGNORE) and stage.window > LONGEST_IGNORED:
+        raise Unplayable(
+            f"An ignored card would take {stage.window}, the gateways' own answer window: leave ignore out of "
+            "--answers, or start the gateways with a shorter one (ASSENT_ANSWER_WINDOW=3)."
+        )
+    started = time.perf_counter()
+    if plan.rows is not None:
+        await play_changes(stage, plan.rows, plan.in_flight)
+    else:
+        able = {
+            order_id: chat
+            for chat in stage.chats.values()
+            for order_id, order in chat.orders_before.items()
+            if order["can_change"]
+        }
+        await RandomPlay(stage, plan.mix, able).play(plan.negotiations, plan.in_flight)
+    seconds = time.perf_counter() - started
+    return await read_back(stage), seconds
 
 
 async def unless_broken(town: Town, playing: Coroutine[Any, Any, T]) -> T:
-    """What it returns, unless one of the town's own gateways ends first. Raises GatewayFailed."""
+    """What it returns, unless one of the town's own gateways ends first, or the gateways don't do their part.
+
+    Raises GatewayFailed, Unplayable.
+    """
     play = asyncio.create_task(playing, name="play")
     failures = [asyncio.create_task(gateway.failure()) for gateway in town.gateways]
     try:
@@ -127,7 +127,18 @@ async def unless_broken(town: Town, playing: Coroutine[Any, Any, T]) -> T:
             if failure.done():
                 raise failure.result()
         return await play
+    except* GatewayFailed as failed:
+        raise _first(failed) from None
+    except* (CommandFailed, ConnectionError, TimeoutError, OrderSystemAway) as failed:
+        why = _first(failed)
+        raise Unplayable(f"The gateways don't play: {why or 'no answer in time'} ({type(why).__name__})") from why
     finally:
         for task in (play, *failures):
             task.cancel()
         await asyncio.gather(play, *failures, return_exceptions=True)
+
+
+def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first failure of a group of groups."""
+    one = failed.exceptions[0]
+    return _first(one) if isinstance(one, BaseExceptionGroup) else one

@@ -28,7 +28,9 @@ def agent_ids(file: ShopFile, count: int | None) -> list[str]:
 
 
 class Stage:
-    """Where cases are played. `progress` is told each time one is over."""
+    """Where cases are played, once `open` or `allow` has said how long a buyer may take. `cuts` is a percentage of the
+    cards; see Negotiator for it and `patience`. `progress` is told each time a case is over.
+    """
 
     def __init__(
         self,

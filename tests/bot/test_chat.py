@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bot.cli.chat import Chat
 from bot.cli.chat_lines import BadLine, Line, Proposing, read_line
 from bot.cli.chat_view import ChatView
+from bot.cli.chatting import Chat
 from cards.texts import Locale
 from tests.bot.command_line import CommandLine
 

@@ -1,6 +1,7 @@
 """Another shop through the same gateways, with people of its own, whom nobody here must ever hear of."""
 
 from bot.client import CommandFailed
+from bot.conversation import conversation_id
 from bot.simulate.busy.evidence import Notebook
 from bot.simulate.people import People
 
@@ -29,11 +30,11 @@ class Neighbour:
         agent_book, buyer_book = self.notebooks
         agent = await self._people.device("agent", "sim-next-door", 1, 0, agent_book, shop_id=self._shop_id)
         buyer = await self._people.device("buyer", "sim-next-door", 1, 1, buyer_book, shop_id=self._shop_id)
-        conversation_id = f"{self._shop_id}.sim-next-door"
+        id = conversation_id(self._shop_id, "sim-next-door")
         for number in range(_ROUNDS):
-            await buyer.client.say(conversation_id, f"good day, neighbour {number}")
-            await agent.client.wait_for(lambda: agent.client.logs.get(conversation_id))
-            await agent.client.say_typing(conversation_id)
-            await agent.client.say(conversation_id, f"good day to you {number}")
-            await buyer.client.read(conversation_id)
-        await agent.client.close_conversation(conversation_id)
+            await buyer.client.say(id, f"good day, neighbour {number}")
+            await agent.client.wait_for(lambda: agent.client.logs.get(id))
+            await agent.client.say_typing(id)
+            await agent.client.say(id, f"good day to you {number}")
+            await buyer.client.read(id)
+        await agent.client.close_conversation(id)

@@ -62,7 +62,7 @@ class Ending:
                 stories=stories,
                 orders_before=self._stage.orders,
                 orders_after=await orders(),
-                complaints=[f"{one.name}: {what}" for one in self._stage.people.devices for what in one.complaints],
+                complaints=self._stage.people.complaints(),
                 away={worker.id: self._unreachable(worker) for worker in self._staff},
             ),
             limits=_limits(self._hours),
@@ -98,17 +98,14 @@ class Ending:
 
     async def _stories(self) -> list[Story]:
         places = asyncio.Semaphore(OPENING)
-        seen_by: dict[str, list[Device]] = {}
-        for device in self._stage.people.devices:
-            for conversation_id in device.conversations():
-                seen_by.setdefault(conversation_id, []).append(device)
+        showing = self._stage.people.showing()
 
         async def read(number: int, chat: BusyChat) -> Story:
             async with places:
                 reader = self._staff[number % len(self._staff)].devices[0]
                 item = (await reader.client.history(chat.id, limit=1))["conversation"]
                 current = [one for worker in self._staff if worker.id == item["agent_id"] for one in worker.devices]
-                return await read_story(chat, reader, current, seen_by.get(chat.id, []), self._stage.patience)
+                return await read_story(chat, reader, current, showing.get(chat.id, []), self._stage.patience)
 
         return await asyncio.gather(*[read(number, chat) for number, chat in enumerate(self._chats)])
 

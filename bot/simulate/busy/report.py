@@ -9,7 +9,7 @@ from bot.simulate.busy.checks.assignment import judged_returns
 from bot.simulate.busy.evidence import BusyEvidence
 from bot.simulate.checker import Violation
 from bot.simulate.evidence import FINAL_STATES
-from bot.simulate.report import Figures, percentiles
+from bot.simulate.report import Figures, card_figures
 from bot.simulate.sightings import Sightings
 
 
@@ -61,7 +61,6 @@ def make_busy_report(
     system = Counter(entry["system"]["code"] for entry in entries if "system" in entry)
     notices = Counter(entry["notice"]["code"] for entry in entries if "notice" in entry)
     said = Counter(entry["text"]["by"]["role"] for entry in entries if "text" in entry)
-    ended = Counter(card["state"] for card in evidence.cards.outcomes().values())
     moves = [entry["conversation"] for entry in entries if "conversation" in entry]
     done = Counter(deed.what for deed in evidence.deeds if deed.reply == "ok")
     connections = [one for book in evidence.notebooks for one in book.connections]
@@ -86,14 +85,11 @@ def make_busy_report(
         reads=done["read"],
         typing_shown=sum(book.typing for book in evidence.notebooks),
         reminders=system["reminded"] + system["near_deadline"],
-        cards=sum(case.proposal_id is not None for case in evidence.cards.cases),
-        refused=sum(case.refusal is not None for case in evidence.cards.cases),
-        **{state: ended[state] for state in sorted(FINAL_STATES)},
+        **card_figures(evidence.cards, sightings),
         notices=sum(notices[state] for state in FINAL_STATES),
         warned=notices["reply_warning"],
         overdue=notices["reply_overdue"],
         messages_per_s=round((said["buyer"] + said["agent"]) / seconds, 1) if seconds else 0.0,
-        click_to_notice_ms=percentiles(evidence.cards, sightings),
         violations=violations,
     )
 

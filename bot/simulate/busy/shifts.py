@@ -21,7 +21,6 @@ class Shifts:
     def __init__(self, hours: Hours, workers: list[Worker], seed: int) -> None:
         self.deeds: list[Deed] = []
         self._hours = hours
-        self._workers = workers
         self._chance = random.Random(seed)
         self._off = asyncio.Semaphore(max(1, int(len(workers) * OFF)) if len(workers) > 1 else 0)
         self._over = asyncio.Event()

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bot.client import CommandFailed
-from bot.orders.base import OrderSystemAway
+from bot.conversation import conversation_id
 from bot.simulate.busy.buyer import BuyerDay
 from bot.simulate.busy.checker import check_busy
 from bot.simulate.busy.evidence import BusyEvidence, Notebook, now_ms
@@ -18,13 +17,12 @@ from bot.simulate.busy.report import BusyReport, make_busy_report
 from bot.simulate.busy.shifts import Shifts
 from bot.simulate.busy.staff import Worker
 from bot.simulate.busy.talk import BusyChat
-from bot.simulate.gateways import GatewayFailed
 from bot.simulate.people import People
 from bot.simulate.random_play import RandomPlay
 from bot.simulate.sightings import Sightings
 from bot.simulate.simulation import unless_broken
 from bot.simulate.stage import OPENING, Stage
-from bot.simulate.town import Town, Unplayable
+from bot.simulate.town import Town
 from cards.card import render_order
 from cards.texts import Locale
 
@@ -86,15 +84,6 @@ class BusyShop:
 
     async def play(self) -> tuple[BusyEvidence, float]:
         """The evidence, and how many seconds the shop was busy."""
-        try:
-            return await self._play()
-        except* GatewayFailed as failed:
-            raise _first(failed) from None
-        except* (CommandFailed, ConnectionError, TimeoutError, OrderSystemAway) as failed:
-            why = _first(failed)
-            raise Unplayable(f"The gateways don't play: {why or 'no answer in time'} ({type(why).__name__})") from why
-
-    async def _play(self) -> tuple[BusyEvidence, float]:
         orders = await self.read_orders()
         self._stage.orders.update(orders)
         await self._open_doors()
@@ -137,7 +126,7 @@ class BusyShop:
                     await self._people.device("buyer", buyer_id, i + 1, number + i, notebook)
                     for i, notebook in enumerate(notebooks)
                 ]
-            chat = BusyChat(f"{shop_id}.{buyer_id}", self._people, connected, "", 0, None)
+            chat = BusyChat(conversation_id(shop_id, buyer_id), self._people, connected, "", 0, None)
             chat.staff, chat.notebooks = self._staff, notebooks
             self._chats[buyer_id] = chat
 
@@ -184,9 +173,3 @@ class BusyShop:
         await self._kill.wait()
         self._killed.append(now_ms())
         await self._town.gateways[-1].replace(REPLACED_AFTER_S)
-
-
-def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first failure of a group of groups."""
-    one = failed.exceptions[0]
-    return _first(one) if isinstance(one, BaseExceptionGroup) else one

@@ -133,19 +133,19 @@ class Desk(RuleBasedStateMachine):
     def act(self, buyer: str, what: str, agent: str, side: int) -> None:
         """`agent` is whoever takes it, or is given it; otherwise the one who has it acts."""
         here, id, uid = self.sides[side], f"{SHOP}.{buyer}", str(uuid.uuid4())
-        to, who, assignment = person(agent), person(self.agent_of(buyer)), here.house.assignment
+        to, who, taking = person(agent), person(self.agent_of(buyer)), here.house.taking
         match what:
             case "write":
                 self.begin(self.write(buyer, here.talk, Say(type="say", id=uid, conversation_id=id, text=uid)))
             case "reply":
                 self.begin(here.talk.say(who, Say(type="say", id=uid, conversation_id=id, text="hello"), command_id()))
             case "take":
-                self.begin(assignment.open(to, Open(type="open", id=uid, buyer_id=buyer), command_id()))
+                self.begin(taking.open(to, Open(type="open", id=uid, buyer_id=buyer), command_id()))
             case "transfer":
                 transfer = Transfer(type="transfer", id=uid, conversation_id=id, agent_id=agent)
-                self.begin(assignment.transfer(who, transfer, command_id()))
+                self.begin(taking.transfer(who, transfer, command_id()))
             case "close":
-                self.begin(assignment.close(who, Close(type="close", id=uid, conversation_id=id), command_id()))
+                self.begin(taking.close(who, Close(type="close", id=uid, conversation_id=id), command_id()))
 
     async def write(self, buyer: str, talk: Talk, say: Say) -> None:
         await talk.say(person(buyer, Role.BUYER), say, command_id())

@@ -7,7 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.conversation import Conversation
-from bot.desk.places import Desk, Reserved, inbox_key, waiting_key
+from bot.desk.keys import inbox_key, waiting_key
+from bot.desk.places import Desk, Reserved
 from bot.desk.presence import AgentState, News, Presence
 from bot.participant import Participant, Role
 from scheduler.script import ClientScripts

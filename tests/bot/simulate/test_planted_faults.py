@@ -15,10 +15,11 @@ import bot.flows.negotiation
 import bot.flows.reading
 import bot.orders.shop
 import cards.rules
-from bot.entry import Entry, encode_parts, render_entry
+from bot.entry import Entry, encode_parts
 from bot.flows.negotiation import Negotiation
 from bot.orders.base import ChangeResult, OrderSystemAway
 from bot.orders.shop import Shop
+from bot.overview import render_logged
 from bot.participant import Role
 from bot.sessions import Session
 from bot.shopfile import DEMO
@@ -108,12 +109,12 @@ def outcomes_get_lost(patch):
 
 def history_is_rewritten(patch):
     def render(entry, audience, locale):
-        parts = render_entry(entry, audience, locale)
+        parts = render_logged(entry, audience, locale)
         if "card" in parts:
             parts["card"]["total_after_cents"] += 1
         return parts
 
-    patch.setattr(bot.flows.reading, "render_entry", render)
+    patch.setattr(bot.flows.reading, "render_logged", render)
 
 
 def buyers_get_the_agents_view(patch):

@@ -71,17 +71,17 @@ def waiting(evidence: BusyEvidence) -> Iterator[str]:
     """Nobody waits for an agent while one is here with room, for longer than the gateways need to see that."""
     presence = Presence(evidence)
     everything = all_holds(evidence.cards.stories)
-    full = {id: _full(id, everything, evidence.limits.conversations) for id in evidence.shifts}
+    with_room = {id: _with_room(id, everything, evidence.limits.conversations) for id in evidence.shifts}
     slack = evidence.limits.late_ms + (2 * evidence.limits.lease_ms if evidence.killed else 0)
     for hold in everything:
         if hold.agent_id is None and hold.open:
             for agent_id, taking in presence.taking.items():
-                for start, end in overlap(overlap([(hold.start_ms, hold.end_ms)], taking), full[agent_id]):
+                for start, end in overlap(overlap([(hold.start_ms, hold.end_ms)], taking), with_room[agent_id]):
                     if end - start > slack:
                         yield f"{hold.conversation_id} waits for {end - start} ms while {agent_id} has room"
 
 
-def _full(agent_id: str, everything: list[Hold], limit: int) -> list[Span]:
+def _with_room(agent_id: str, everything: list[Hold], limit: int) -> list[Span]:
     """When that agent had room."""
     moves = []
     for hold in everything:
