@@ -14,7 +14,11 @@ from bot.commands import Commands, Flows
 from bot.desk.inboxes import Inboxes
 from bot.desk.places import Desk
 from bot.desk.presence import News, Presence
-from bot.directory import Directory
+from bot.documents.directory import Directory
+from bot.documents.keeping import Keeping
+from bot.documents.proposal_index import ProposalIndex
+from bot.documents.quick_replies import QuickReplyBook
+from bot.documents.store import Store
 from bot.errors import CommandError
 from bot.fanout import Fanout
 from bot.flows.applying import Applying
@@ -33,19 +37,15 @@ from bot.flows.taking import Taking
 from bot.flows.talk import Talk
 from bot.flows.timer_ids import read_timer_id
 from bot.gateway import Gateway
-from bot.keeping import Keeping
 from bot.orders.base import OrderEvent, OrderSystem
 from bot.orders.events import ShopEvents
 from bot.orders.shop import Shop
 from bot.pages import Pages
-from bot.proposal_index import ProposalIndex
-from bot.quick_replies import QuickReplyBook
 from bot.reception import Reception
 from bot.reconcile import Reconciler
-from bot.redis import Connector
+from bot.redis.connector import Connector
+from bot.redis.subscriber import Subscriber
 from bot.settings import Settings
-from bot.store import Store
-from bot.subscriber import Subscriber
 from scheduler.alarms import Alarms
 from scheduler.timers import Timers
 from scheduler.watcher import Watcher

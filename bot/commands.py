@@ -6,6 +6,7 @@ from typing import Any
 
 from bot import frames
 from bot.conversation import check_may_see, conversation_id
+from bot.documents.store import CommandId, Reply
 from bot.flows.assignment import Assignment
 from bot.flows.listing import Listing
 from bot.flows.missed import Missed
@@ -18,7 +19,6 @@ from bot.flows.taking import Taking
 from bot.flows.talk import Talk
 from bot.participant import Participant, check_agent
 from bot.sessions import Session
-from bot.store import CommandId, Reply
 from cards.texts import Locale
 
 Answer = dict[str, Any]

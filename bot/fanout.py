@@ -13,6 +13,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from bot.documents.store import LoggedEntry, LogPage, Overview, Store
 from bot.entry import encode_parts
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
@@ -20,9 +21,8 @@ from bot.flows.listing import Listing
 from bot.flows.reading import audience_of, render_page
 from bot.frames import encode, encode_entry
 from bot.participant import STAFF, Participant, Role, desk_channel
+from bot.redis.subscriber import Subscriber
 from bot.sessions import CloseCode, Session
-from bot.store import LoggedEntry, LogPage, Overview, Store
-from bot.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from bot.auth import Tokens
 from bot.commands import Commands
 from bot.conversation import may_see
+from bot.documents.store import Reply
 from bot.errors import CommandError, problem
 from bot.fanout import Fanout
 from bot.flows.deciding import Parts
@@ -32,7 +33,6 @@ from bot.participant import Role
 from bot.reception import Reception
 from bot.replies import error_frame, http_problem, ok_frame
 from bot.sessions import Backlog, CloseCode, Session
-from bot.store import Reply
 from bot.turns import Turns
 from cards.model import to_ms
 from cards.texts import Locale

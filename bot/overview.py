@@ -6,10 +6,10 @@ Law: an item holds what was true at its `seq`; with the entries after it, it is 
 from typing import Any
 
 from bot.conversation import Conversation
+from bot.documents.store import LoggedEntry, Overview
 from bot.entry import read_entry, render_conversation, render_entry
 from bot.list_item import line_of
 from bot.marks import Marks, OpenCard
-from bot.store import LoggedEntry, Overview
 from cards.card import Audience
 from cards.model import to_ms
 from cards.texts import Locale

@@ -11,7 +11,7 @@ from redis.exceptions import OutOfMemoryError
 
 from bot.conversation import conversation_id
 from bot.desk.presence import Presence
-from bot.directory import Directory
+from bot.documents.directory import Directory
 from bot.flows.deciding import Parts
 from bot.flows.listing import Listing
 from bot.flows.missed import Missed

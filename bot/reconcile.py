@@ -18,13 +18,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bot.desk.places import Desk
+from bot.documents.proposal_index import ProposalIndex
 from bot.flows.deciding import Parts
 from bot.flows.negotiation import Negotiation
 from bot.flows.reminding import next_look
 from bot.flows.reply_clock import NOTHING_DUE, next_step
 from bot.flows.retention import Retention
 from bot.flows.timer_ids import expiry_of, reply_timer, retry_of
-from bot.proposal_index import ProposalIndex
 from cards.proposal import Proposal, State
 
 log = logging.getLogger(__name__)

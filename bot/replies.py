@@ -8,13 +8,13 @@ import orjson
 from aiohttp import web
 from redis.exceptions import ClusterCrossSlotError, OutOfMemoryError, RedisError, ResponseError
 
+from bot.documents.store import Reply
 from bot.errors import CommandError, problem
 from bot.flows.reading import audience_of
 from bot.frames import encode
-from bot.link import Overloaded
 from bot.orders.base import OrderSystemAway, UnknownShop
 from bot.participant import Participant
-from bot.store import Reply
+from bot.redis.link import Overloaded
 from cards.card import render, render_refusal
 from cards.errors import Conflict, Refusal
 from cards.texts import Locale

@@ -13,8 +13,8 @@ from fakeredis import FakeAsyncRedis, FakeServer
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from bot.embedded import Embedded
-from bot.embedded_cluster import EmbeddedCluster
+from bot.embedded.cluster import EmbeddedCluster
+from bot.embedded.server import Embedded
 from tests.flows.scene import Scene
 from tests.flows.town import Town, a_town
 from tests.standing import standing

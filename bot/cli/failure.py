@@ -7,10 +7,10 @@ from typing import Any
 
 import typer
 
-from bot.embedded import EmbeddedError
+from bot.embedded.server import EmbeddedError
 from bot.orders.base import OrderSystemAway
-from bot.redis import BadRedisUrl
-from bot.server_check import ServerAway, UnfitServer
+from bot.redis.connector import BadRedisUrl
+from bot.redis.server_check import ServerAway, UnfitServer
 from bot.settings import BadSettings
 from bot.shopfile import BadShopFile
 

@@ -13,8 +13,8 @@ from bot.cli.progress import progress_bar
 from bot.cli.running import run
 from bot.cli.serve import WAIT
 from bot.orders.shop import Shop
-from bot.redis import Connector, connect
-from bot.server_check import reach
+from bot.redis.connector import Connector, connect
+from bot.redis.server_check import reach
 from bot.shopfile import ShopFile, load
 
 

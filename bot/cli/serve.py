@@ -12,8 +12,8 @@ from bot.cli.environment import read_settings
 from bot.cli.listening import listening
 from bot.cli.open_files import allow_open_files
 from bot.cli.running import calm_collector, log_to_stderr, run, told_to_stop
-from bot.redis import Connector, connect
-from bot.server_check import ServerAway, check, reach
+from bot.redis.connector import Connector, connect
+from bot.redis.server_check import ServerAway, check, reach
 from bot.settings import Settings
 
 log = logging.getLogger(__name__)

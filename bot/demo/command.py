@@ -27,11 +27,11 @@ from bot.demo.folder import DemoFolder
 from bot.demo.guide import Guide
 from bot.demo.stage import Stage
 from bot.demo.world import World
-from bot.embedded import Embedded
+from bot.embedded.server import Embedded
 from bot.orders.base import UnknownShop
 from bot.orders.shop import Shop
 from bot.pages import Pages
-from bot.redis import connect
+from bot.redis.connector import connect
 
 _FOR_GOOD = timedelta(days=3650)
 _TOKENS_LAST = timedelta(days=30)

@@ -11,13 +11,13 @@ from typing import Any
 
 from bot.app import House
 from bot.conversation import conversation_id
+from bot.documents.store import Commit
 from bot.entry import Entry
 from bot.errors import CommandError
 from bot.flows.deciding import decide
 from bot.flows.timer_ids import expiry_of
 from bot.orders.base import UnknownOrder, read_products
 from bot.orders.shop import MOVES, IllegalMove, Move
-from bot.store import Commit
 from cards.card import render_order
 from cards.order import Order
 from cards.proposal import Proposal, State

@@ -4,7 +4,7 @@ Law: an index may name too many; what does not belong there is left out here, an
 """
 
 from bot.desk.places import Desk
-from bot.store import Overview, Store
+from bot.documents.store import Overview, Store
 
 
 class Inboxes:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from bot.conversation import Conversation
 from bot.desk.keys import desk_key, inbox_key, waiting_key
-from bot.store import Loaded
+from bot.documents.store import Loaded
 from cards.model import from_ms, to_ms
 from scheduler.script import Script, Scripts
 

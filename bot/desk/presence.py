@@ -18,7 +18,7 @@ import orjson
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from bot.desk.keys import desk_key, inbox_key
-from bot.directory import people_key
+from bot.documents.directory import people_key
 from bot.participant import Participant, Role, desk_channel
 from cards.model import from_ms
 from scheduler.script import Script, Scripts

@@ -8,11 +8,11 @@ import asyncio
 import logging
 from datetime import datetime
 
+from bot.documents.store import CommandId, Commit, Committed, Loaded
 from bot.entry import Author, Entry
 from bot.flows.deciding import Parts, decide
 from bot.flows.timer_ids import expiry_of, retry_of
 from bot.orders.base import ChangeResult, LineChange, OrderSystemAway
-from bot.store import CommandId, Commit, Committed, Loaded
 from cards.errors import AlreadySettled
 from cards.proposal import FINAL, Action, Proposal, State, notice_of, settle
 

@@ -12,6 +12,7 @@ from bot.conversation import Conversation
 from bot.desk.inboxes import Inboxes
 from bot.desk.places import Desk, Reserved
 from bot.desk.presence import AgentState, News, Presence
+from bot.documents.store import CommandId, Commit, Committed, Loaded, Stale
 from bot.entry import Entry, render_conversation
 from bot.errors import CommandError
 from bot.flows.deciding import Parts, decide
@@ -20,7 +21,6 @@ from bot.flows.timer_ids import keep_timer
 from bot.frames import Status
 from bot.marks import ASKED_ANEW, Mark
 from bot.participant import Participant, Role, desk_channel, live_channel
-from bot.store import CommandId, Commit, Committed, Loaded, Stale
 
 _AT_ONCE = 50
 """Waiting conversations that are given out at a time."""

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from bot.clock import ServerClock
+from bot.documents.store import CommandId, Loaded, Stale, Store
 from bot.errors import CommandError
 from bot.orders.base import OrderSystem, UnknownOrder
 from bot.settings import Settings
-from bot.store import CommandId, Loaded, Stale, Store
 from cards.errors import Refusal
 from cards.order import Order
 from scheduler.timers import Timers

@@ -13,14 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 from bot.conversation import conversation_id
 from bot.desk.inboxes import Inboxes
 from bot.desk.presence import AgentState, Presence
-from bot.directory import Directory
+from bot.documents.directory import Directory
+from bot.documents.store import Overview
 from bot.entry import render_conversation
 from bot.flows.deciding import Parts
 from bot.frames import Conversations
 from bot.orders.base import OrderSystemAway, UnknownOrder
 from bot.overview import group_of, render_open_card, render_overview
 from bot.participant import STAFF, Participant, Role, check_staff
-from bot.store import Overview
 from cards.model import Id, to_ms
 from cards.texts import Locale
 

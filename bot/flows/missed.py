@@ -12,12 +12,12 @@ from typing import Any
 from bot.desk.inboxes import Inboxes
 from bot.desk.places import Desk
 from bot.desk.presence import Presence
+from bot.documents.store import LoggedEntry, Overview
 from bot.entry import read_entry
 from bot.flows.deciding import Parts
 from bot.frames import Missed as MissedCommand
 from bot.overview import render_logged
 from bot.participant import Participant, check_agent
-from bot.store import LoggedEntry, Overview
 from cards.model import from_ms, to_ms
 from cards.proposal import NOTICES
 from cards.texts import Locale

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import orjson
 
 from bot.conversation import check_current_agent
+from bot.documents.proposal_index import ProposalIndex
+from bot.documents.store import CommandId, Commit, Loaded, Reply, Stale
 from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.flows.applying import Applying
@@ -20,8 +22,6 @@ from bot.frames import Answer, Propose, Withdraw
 from bot.marks import ANSWERED
 from bot.orders.base import OrderEvent, UnknownOrder, read_products
 from bot.participant import Participant, Role
-from bot.proposal_index import ProposalIndex
-from bot.store import CommandId, Commit, Loaded, Reply, Stale
 from cards.errors import AlreadySettled, Refusal, TooEarly
 from cards.order import Order
 from cards.proposal import Action, Change, Proposal, State, propose, settle, why_moved

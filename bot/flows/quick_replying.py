@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from bot.conversation import check_may_see
+from bot.documents.quick_replies import QuickReply, QuickReplyBook, Replies, add, delete, edit, fill, move
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import AddQuickReply, DeleteQuickReply, EditQuickReply, MoveQuickReply, QuickReplies
 from bot.participant import Participant, Role, check_staff
-from bot.quick_replies import QuickReply, QuickReplyBook, Replies, add, delete, edit, fill, move
 
 ChangeQuickReplies = AddQuickReply | EditQuickReply | DeleteQuickReply | MoveQuickReply
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.conversation import buyer_of, check_current_agent
+from bot.documents.store import LogPage
 from bot.entry import render_conversation
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
@@ -12,7 +13,6 @@ from bot.frames import History, Orders, Preview, Quote
 from bot.orders.base import read_products
 from bot.overview import render_logged, render_marks
 from bot.participant import STAFF, Participant
-from bot.store import LogPage
 from cards.card import Audience, render, render_order, render_quote
 from cards.order import Order
 from cards.proposal import propose

@@ -6,6 +6,7 @@ Law: a reminder changes nothing about the card, not even its version: the buyer'
 from datetime import datetime
 
 from bot.conversation import Conversation, check_current_agent
+from bot.documents.store import CommandId, Commit, Loaded, Reply
 from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.flows.applying import Applying
@@ -14,7 +15,6 @@ from bot.frames import Remind
 from bot.marks import NOW, Mark
 from bot.participant import Participant
 from bot.settings import Settings
-from bot.store import CommandId, Commit, Loaded, Reply
 from cards.errors import AlreadySettled
 from cards.model import to_ms
 from cards.proposal import Action, Proposal, State, quarter, quarter_end, settle

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from bot.conversation import Conversation
+from bot.documents.store import Commit, Loaded
 from bot.entry import Entry
 from bot.flows.deciding import Parts, decide
 from bot.flows.timer_ids import reply_timer
 from bot.marks import NOW, Mark, Marks
-from bot.store import Commit, Loaded
 from cards.model import to_ms
 
 

@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 
 from bot.desk.places import Desk
 from bot.desk.presence import Presence
+from bot.documents.keeping import AT_ONCE, Age, Keeping
+from bot.documents.proposal_index import ProposalIndex
+from bot.documents.store import Overview, Stale
 from bot.flows.deciding import Parts, decide
 from bot.flows.timer_ids import keep_timer
 from bot.frames import encode
-from bot.keeping import AT_ONCE, Age, Keeping
 from bot.marks import Marks
 from bot.orders.shop import Shop
 from bot.overview import render_overview
-from bot.proposal_index import ProposalIndex
-from bot.store import Overview, Stale
 from cards.model import to_ms
 from cards.texts import Locale
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from bot.documents.proposal_index import OPEN_UNSEEN, WEEK, ProposalIndex
 from bot.errors import CommandError
 from bot.flows.deciding import Parts
 from bot.frames import Stats as AskStats
 from bot.participant import Participant, Role
-from bot.proposal_index import OPEN_UNSEEN, WEEK, ProposalIndex
 from bot.stats import Fact, Stats, count, render_stats
 from cards.proposal import FINAL
 

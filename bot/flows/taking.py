@@ -5,7 +5,8 @@ Law: only the current agent gives a conversation away (R12), and nobody is given
 
 from bot.conversation import Conversation, check_current_agent, conversation_id
 from bot.desk.places import Desk
-from bot.directory import Directory
+from bot.documents.directory import Directory
+from bot.documents.store import CommandId, Reply
 from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.flows.assignment import Assignment, reply_body
@@ -14,7 +15,6 @@ from bot.flows.reply_clock import ReplyClock
 from bot.frames import Close, Open, Transfer
 from bot.marks import ANSWERED, ASKED_ANEW, NO_OPEN_CARDS, still_asked
 from bot.participant import Participant
-from bot.store import CommandId, Reply
 
 
 class Taking:

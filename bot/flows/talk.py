@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import orjson
 
 from bot.conversation import Conversation, check_current_agent
+from bot.documents.store import CommandId, Commit, Loaded, ReadMark, Reply
 from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.flows.assignment import Assignment
@@ -14,7 +15,6 @@ from bot.flows.reply_clock import ReplyClock
 from bot.frames import Read, Say, Typing
 from bot.marks import ANSWERED, ASKED, Mark, still_asked
 from bot.participant import Participant, Role
-from bot.store import CommandId, Commit, Loaded, ReadMark, Reply
 
 
 class Talk:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 
-from bot.directory import Directory
+from bot.documents.directory import Directory
 from bot.shopfile import ShopFile
 from cards.order import Product
 from scheduler.script import Script, Scripts

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from bot.embedded import dying_with_us
+from bot.embedded.server import dying_with_us
 
 SERVE: Final = (sys.executable, "-m", "bot", "serve", "--port", "0", "--json")
 """Says one line of JSON with its websocket, `ws`, once it listens; its settings come from the environment."""

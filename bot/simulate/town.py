@@ -13,10 +13,10 @@ from typing import Final
 
 import aiohttp
 
-from bot.embedded import Embedded
-from bot.embedded_cluster import EmbeddedCluster
+from bot.embedded.cluster import EmbeddedCluster
+from bot.embedded.server import Embedded
 from bot.orders.shop import Move, Shop
-from bot.redis import connect
+from bot.redis.connector import connect
 from bot.shopfile import ShopFile
 from bot.simulate.gateways import GatewayFailed, GatewayProcess
 

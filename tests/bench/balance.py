@@ -25,10 +25,10 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bot.embedded import Embedded
+from bot.embedded.server import Embedded
 from bot.orders.shop import Shop
 from bot.participant import Role
-from bot.redis import connect
+from bot.redis.connector import connect
 from tests.bench.negotiations import Pair, Wire, cpu_seconds, shop_of, start_gateway, throughput
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from bot.app import House
 from bot.client import ChatClient
 from bot.conversation import Conversation
-from bot.embedded import Embedded
+from bot.documents.store import Commit
+from bot.embedded.server import Embedded
 from bot.entry import Author, Entry
 from bot.marks import ASKED
 from bot.participant import Role
-from bot.store import Commit
 from tests.flows.town import Gateway, Town, a_town
 
 _AGENT = "xiaoyu"

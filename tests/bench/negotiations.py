@@ -32,10 +32,10 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from bot.auth import Tokens  # noqa: E402 - the project is used from its root, installed or not
-from bot.embedded import Embedded  # noqa: E402
+from bot.embedded.server import Embedded  # noqa: E402
 from bot.orders.shop import Shop  # noqa: E402
 from bot.participant import Participant, Role  # noqa: E402
-from bot.redis import connect  # noqa: E402
+from bot.redis.connector import connect  # noqa: E402
 from bot.shopfile import ShopFile  # noqa: E402
 
 SECRET = "the benchmark's secret, 32 or longer"

@@ -30,7 +30,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bot.auth import Tokens
-from bot.embedded import Embedded
+from bot.embedded.server import Embedded
 from bot.participant import Participant, Role
 from tests.bench.negotiations import SECRET, SHOP, cpu_seconds, memory_kib, start_gateway
 

@@ -31,8 +31,8 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bot.embedded import Embedded, Fsync
-from bot.redis import connect
+from bot.embedded.server import Embedded, Fsync
+from bot.redis.connector import connect
 from scheduler.timers import Timers
 from tests.bench.negotiations import cpu_seconds, percentile
 

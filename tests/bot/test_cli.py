@@ -17,7 +17,7 @@ from bot.cli.failure import exit_status
 from bot.client import Frame
 from bot.orders.shop import Shop
 from bot.participant import Role
-from bot.redis import connect
+from bot.redis.connector import connect
 from bot.shopfile import DEMO
 from tests.bot.command_line import SECRET, CommandLine, client
 

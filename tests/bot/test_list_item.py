@@ -23,7 +23,7 @@ from bot.list_item import Item, after_entry, after_read, new_item
 from bot.orders.shop import IllegalMove, Shop
 from bot.overview import render_overview
 from bot.participant import Participant, Role
-from bot.redis import Connector, connect
+from bot.redis.connector import Connector, connect
 from bot.sessions import Session
 from bot.settings import Settings
 from bot.transcript import Frame, Transcript

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from bot.conversation import Conversation
+from bot.documents.store import Commit, ReadMark, Stale, Store
 from bot.entry import Author, Entry
 from bot.marks import ANSWERED, ASKED, ASKED_ANEW, NOW, Mark, Marks, card_marks, read_marks
 from bot.participant import Role
-from bot.store import Commit, ReadMark, Stale, Store
 from cards.card import Audience
 from cards.model import to_ms
 from cards.proposal import FINAL, Proposal, State

@@ -9,8 +9,8 @@ from redis._parsers import BaseParser
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
 
-from bot.link import Overloaded
 from bot.participant import Participant, Role
+from bot.redis.link import Overloaded
 from bot.replies import error_frame
 from cards.texts import Locale
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from bot import clock as clock_module
 from bot.clock import ServerClock
 from bot.conversation import Conversation
+from bot.documents.proposal_index import ProposalIndex
+from bot.documents.store import Commit, Store
 from bot.errors import CommandError
 from bot.flows import supervising
 from bot.flows.deciding import AnswerWindow, Parts
@@ -21,11 +23,9 @@ from bot.flows.supervising import Supervising
 from bot.frames import Stats as AskStats
 from bot.orders.shop import Shop
 from bot.participant import Participant, Role
-from bot.proposal_index import ProposalIndex
-from bot.redis import connect
+from bot.redis.connector import connect
 from bot.settings import Settings
 from bot.stats import OUTCOMES, Fact, count, render_stats
-from bot.store import Commit, Store
 from cards.model import from_ms, to_ms
 from cards.proposal import FINAL, Action, Proposal, State, settle
 from scheduler.script import Script, Scripts

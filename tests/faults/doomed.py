@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from bot.app import House
 from bot.cli.listening import listening
-from bot.quick_replies import QuickReplyBook
-from bot.redis import connect
+from bot.documents.quick_replies import QuickReplyBook
+from bot.documents.store import Commit, Committed
+from bot.redis.connector import connect
 from bot.settings import Settings
-from bot.store import Commit, Committed
 from tests.flows.town import SECRET, Idle
 
 When = Literal["reserved", "committed", "acknowledged"]

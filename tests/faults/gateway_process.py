@@ -14,7 +14,7 @@ from aiohttp import web
 from bot.app import House, make_app
 from bot.orders.base import ChangeResult, LineChange
 from bot.orders.shop import Shop
-from bot.redis import connect
+from bot.redis.connector import connect
 from bot.settings import Settings
 
 LEASE = timedelta(seconds=1)

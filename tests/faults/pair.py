@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from redis.asyncio import Redis
 
-from bot.embedded import Embedded
+from bot.embedded.server import Embedded
 from tests.ports import free_ports
 
 

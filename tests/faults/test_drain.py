@@ -7,9 +7,9 @@ import pytest
 from aiohttp import WSMsgType
 
 import bot.gateway
+from bot.documents.store import Commit, Committed
 from bot.participant import Role
 from bot.sessions import CloseCode
-from bot.store import Commit, Committed
 from tests.flows.scene import Scene
 from tests.flows.town import Town
 

@@ -19,7 +19,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from bot.orders.base import OrderSystemAway
-from bot.redis import ClusterConnector, connect
+from bot.redis.connector import ClusterConnector, connect
 from scheduler.script import Script
 from tests.faults.torture.replicated_cluster import ClusterStore
 from tests.faults.torture.sentinel import SentinelStore

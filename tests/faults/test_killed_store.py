@@ -11,8 +11,8 @@ import pytest
 from redis.exceptions import ConnectionError as Disconnected
 
 from bot.client import Frame
-from bot.embedded import Embedded
-from bot.store import Commit, Committed
+from bot.documents.store import Commit, Committed
+from bot.embedded.server import Embedded
 from tests.flows.scene import Scene
 from tests.flows.town import Gateway, Town, a_town
 

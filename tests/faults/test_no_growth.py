@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.orders.shop import Shop
-from bot.redis import connect
+from bot.redis.connector import connect
 from tests.faults.torture.cast import Cast, make_shop
 from tests.faults.torture.gateways import Fleet
 from tests.faults.torture.history import History

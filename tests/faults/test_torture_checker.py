@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from bot.embedded import Embedded
+from bot.embedded.server import Embedded
 from tests.faults.lies import cards, commands, deadlines, leftovers, logs, notices, orders, privacy, told
 from tests.faults.lies.honest import record
 from tests.faults.lies.run import TERMS, Lie, Run

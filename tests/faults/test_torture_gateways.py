@@ -17,10 +17,10 @@ import pytest
 
 from bot.auth import Tokens
 from bot.client import ChatClient, Refused
+from bot.documents.store import Loaded, Store
 from bot.orders.shop import Shop
 from bot.participant import Participant, Role
-from bot.redis import connect
-from bot.store import Loaded, Store
+from bot.redis.connector import connect
 from bot.transcript import Frame
 from cards.proposal import FINAL, State
 from scheduler.timers import Timers
@@ -328,7 +328,7 @@ async def test_an_end_that_nobody_asked_for_is_a_failure(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("lines", "counts"),
     [
-        ("WARNING bot.link: Redis connection lost: gone\n", False),
+        ("WARNING bot.redis.link: Redis connection lost: gone\n", False),
         ("ERROR   bot.replies: a command failed unexpectedly\n", True),
         ("ERROR   asyncio: Task was destroyed but it is pending!\n", True),
         ("WARNING bot.flows.deciding: {}; a timer, an event or the reconciler will make up for it\n{}{}", False),
@@ -336,7 +336,7 @@ async def test_an_end_that_nobody_asked_for_is_a_failure(stage: Stage) -> None:
             "WARNING bot.flows.deciding: {}; a timer, an event or the reconciler will make up for it\n{}KeyError: 1",
             True,
         ),
-        ("ERROR   bot.subscriber: a message was not understood\n{}{}", True),
+        ("ERROR   bot.redis.subscriber: a message was not understood\n{}{}", True),
     ],
 )
 async def test_what_no_gateway_should_log_is_a_failure(stage: Stage, lines: str, counts: bool) -> None:

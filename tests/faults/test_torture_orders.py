@@ -10,7 +10,7 @@ import pytest
 
 from bot.orders.base import ChangeResult, LineChange, OrderSystemAway
 from bot.orders.shop import Shop
-from bot.redis import connect
+from bot.redis.connector import connect
 from tests.faults.torture.orders import MOODS, Mood, ScriptedOrders, Temper
 from tests.flows.nanshan import shop_file
 from tests.until import until

@@ -12,7 +12,7 @@ import pytest
 from bot.client import CommandFailed
 from bot.orders.shop import Shop
 from bot.participant import Role
-from bot.redis import connect
+from bot.redis.connector import connect
 from bot.shopfile import load
 from bot.transcript import Frame
 from cards.proposal import FINAL

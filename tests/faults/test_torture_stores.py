@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
-from bot.redis import ClusterConnector, PoolConnector, connect
+from bot.redis.connector import ClusterConnector, PoolConnector, connect
 from scheduler.script import Script
 from tests.faults.torture.stores import NAMES, Promise, Store, StoreName, make_store
 from tests.standing import standing

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from bot.store import Commit, Committed, Store
+from bot.documents.store import Commit, Committed, Store
 
 LIMIT = 5.0
 

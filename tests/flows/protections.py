@@ -2,7 +2,7 @@
 
 import pytest
 
-import bot.store
+import bot.documents.store
 from scheduler.script import Script
 
 VERSIONS = "(redis.call('HGET', document.key, 'v') or '0') ~= document.expected"
@@ -14,9 +14,9 @@ KNOWN = "command ~= '' then\n  local known"
 
 def without(monkeypatch: pytest.MonkeyPatch, *protections: str) -> None:
     """Commit by a script in which these conditions are never true, for the rest of the test."""
-    text = bot.store._COMMIT.text
+    text = bot.documents.store._COMMIT.text
     for protection in protections:
         assert protection in text, f"commit.lua no longer says {protection!r}: say here what it says now"
         head, _, tail = protection.rpartition(" then")
         text = text.replace(protection, f"false then{tail}" if head else "false")
-    monkeypatch.setattr(bot.store, "_COMMIT", Script(text))
+    monkeypatch.setattr(bot.documents.store, "_COMMIT", Script(text))

@@ -3,8 +3,8 @@
 from typing import Any
 
 from bot.client import ChatClient, Frame
+from bot.documents.store import LogPage
 from bot.participant import Role
-from bot.store import LogPage
 from tests.flows.scene import Scene
 from tests.flows.town import Town
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.client import CommandFailed
-from bot.store import Commit, Committed, Stale
+from bot.documents.store import Commit, Committed, Stale
 from cards.model import from_ms
 from tests.flows.ending import ended
 from tests.flows.scene import Scene

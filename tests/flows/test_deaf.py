@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.desk.presence import Absence
-from bot.store import LogPage
+from bot.documents.store import LogPage
 from tests.flows.scene import Scene
 from tests.flows.town import Gateway
 

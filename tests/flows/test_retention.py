@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-import bot.keeping
+import bot.documents.keeping
 from bot.client import ChatClient, CommandFailed
+from bot.documents.keeping import Age
+from bot.documents.store import Commit, Committed
 from bot.flows.timer_ids import keep_timer
-from bot.keeping import Age
 from bot.participant import Role
-from bot.store import Commit, Committed
 from cards.model import from_ms
 from scheduler.script import Script
 from tests.faults.desk_state import DeskState, by_the_desk, in_order, log_of
@@ -120,10 +120,10 @@ async def test_what_happens_before_the_removal_keeps_the_conversation(town: Town
 @pytest.mark.parametrize("what", HAPPENS)
 async def test_without_the_version_check_it_is_lost(town: Town, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What somebody was told `ok` for is gone."""
-    text = bot.keeping._REMOVE.text
+    text = bot.documents.keeping._REMOVE.text
     assert CHECKED in text, f"remove.lua no longer says {CHECKED!r}: say here what it says now"
     unchecked = text.replace(CHECKED, CHECKED.replace("ARGV[1] ~= ''", "false"))
-    monkeypatch.setattr(bot.keeping, "_REMOVE", Script(unchecked))
+    monkeypatch.setattr(bot.documents.keeping, "_REMOVE", Script(unchecked))
     scene = await town.scene(timers=False, keep=KEEP)
 
     await _removed_while(scene, what)

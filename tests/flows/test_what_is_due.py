@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.conversation import Conversation
+from bot.documents.keeping import AT_ONCE, Age, Settled
 from bot.flows.retention import what_is_due
-from bot.keeping import AT_ONCE, Age, Settled
 
 KEEP = timedelta(days=180)
 DAY = timedelta(days=1)

@@ -16,13 +16,13 @@ from bot.app import House
 from bot.auth import Tokens
 from bot.cli.listening import Address, listening
 from bot.client import ChatClient
+from bot.documents.store import Commit, Committed
 from bot.frames import PROTOCOL
 from bot.orders.base import OrderSystem
 from bot.orders.shop import Shop
 from bot.participant import Participant, Role
-from bot.redis import connect
+from bot.redis.connector import connect
 from bot.settings import Settings
-from bot.store import Commit, Committed
 from tests.flows.nanshan import NAMES, shop_file
 from tests.flows.scene import Scene
 

@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LostConnection
 
-from bot.embedded_cluster import EmbeddedCluster
+from bot.embedded.cluster import EmbeddedCluster
 from scheduler.alarms import Alarms
 from scheduler.script import ClientScripts
 from scheduler.timers import Timers

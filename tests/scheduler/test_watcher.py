@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as LostConnection
 
-from bot.embedded import Embedded
+from bot.embedded.server import Embedded
 from scheduler.alarms import Alarms
 from scheduler.script import ClientScripts, Script
 from scheduler.timers import Timers

@@ -12,10 +12,10 @@ from playwright.async_api import Page, expect
 
 from bot.app import House
 from bot.conversation import Conversation
+from bot.documents.store import Commit
 from bot.entry import Author, Entry
 from bot.marks import ASKED
 from bot.participant import Role
-from bot.store import Commit
 from tests.flows.town import Town
 from tests.web.screens import Screens
 

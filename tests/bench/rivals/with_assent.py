@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 import work
 
-from bot.redis import connect
+from bot.redis.connector import connect
 from scheduler.alarms import Alarms
 from scheduler.timers import Timers
 from scheduler.watcher import Watcher

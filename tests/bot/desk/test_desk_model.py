@@ -23,13 +23,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import bot.desk.presence
 from bot.app import House
 from bot.conversation import Conversation, read_conversation
+from bot.documents.store import CommandId
 from bot.errors import CommandError
 from bot.flows.talk import Talk
 from bot.frames import Close, Open, Say, Status, Transfer
 from bot.participant import Participant, Role
-from bot.redis import Connector
+from bot.redis.connector import Connector
 from bot.settings import Settings
-from bot.store import CommandId
 from scheduler.script import Script
 
 SHOP = "s"

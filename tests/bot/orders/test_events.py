@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
-from bot.embedded import Embedded
+from bot.embedded.server import Embedded
 from bot.orders import events as module
 from bot.orders.base import OrderEvent
 from bot.orders.events import ShopEvents

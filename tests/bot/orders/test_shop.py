@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Disconnected
 
-from bot.directory import Directory
+from bot.documents.directory import Directory
 from bot.orders.base import ChangeResult, LineChange, OrderSystem, OrderSystemAway, UnknownProduct, UnknownShop
 from bot.orders.shop import Shop
 from bot.shopfile import DEMO, ShopFile, load

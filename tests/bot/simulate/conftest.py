@@ -14,7 +14,7 @@ from aiohttp import web
 from bot.__main__ import app
 from bot.app import House, make_app
 from bot.cli.failure import exit_status
-from bot.redis import connect
+from bot.redis.connector import connect
 from bot.settings import Settings
 from bot.shopfile import DEMO, load
 

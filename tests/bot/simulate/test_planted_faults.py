@@ -15,6 +15,7 @@ import bot.flows.negotiation
 import bot.flows.reading
 import bot.orders.shop
 import cards.rules
+from bot.documents.store import Commit, Reply, Store
 from bot.entry import Entry, encode_parts
 from bot.flows.negotiation import Negotiation
 from bot.orders.base import ChangeResult, OrderSystemAway
@@ -23,7 +24,6 @@ from bot.overview import render_logged
 from bot.participant import Role
 from bot.sessions import Session
 from bot.shopfile import DEMO
-from bot.store import Commit, Reply, Store
 from cards.errors import AlreadySettled
 from cards.proposal import FINAL, Action, settle
 from scheduler.script import Script

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, Self
 
 import aiohttp
 
-from bot.embedded import DIE_WITH_PARENT
+from bot.embedded.server import DIE_WITH_PARENT
 from tests.faults.torture.gateway import Config
 from tests.faults.torture.moments import Moment as Moment
 from tests.faults.torture.orders import Mood, Temper

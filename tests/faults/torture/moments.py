@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from bot.app import House
+from bot.documents.store import Commit, Committed
 from bot.orders.base import ChangeResult
-from bot.store import Commit, Committed
 from cards.proposal import FINAL, State
 
 Moment = Literal[

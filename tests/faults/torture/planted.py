@@ -14,14 +14,14 @@ from typing import Any
 
 import orjson
 
-from bot import store as store_module
 from bot.app import House
+from bot.documents import store as store_module
+from bot.documents.store import Commit, Committed, LoggedEntry, Reply, Stale
 from bot.entry import Entry, encode_parts
 from bot.flows.applying import _lines
 from bot.frames import encode_entry
 from bot.participant import Role, live_channel
 from bot.sessions import Session
-from bot.store import Commit, Committed, LoggedEntry, Reply, Stale
 from cards.errors import AlreadySettled
 from cards.proposal import Action, settle
 from scheduler.script import Script

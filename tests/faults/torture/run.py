@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.orders.shop import Shop
-from bot.redis import connect
+from bot.redis.connector import connect
 from tests.faults.torture.cast import Cast, make_shop
 from tests.faults.torture.checker import Terms, Violation, check
 from tests.faults.torture.faults import Fault, Scene, faults_of

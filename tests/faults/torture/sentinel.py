@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from bot.embedded import DIE_WITH_PARENT, Fsync, find_server
+from bot.embedded.server import DIE_WITH_PARENT, Fsync, find_server
 from tests.faults.torture.replicated import REPLICATION, ReplicatedServers
 from tests.faults.torture.servers import (
     MOMENT,

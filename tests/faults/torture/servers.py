@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from bot.embedded import Embedded, Fsync
+from bot.embedded.server import Embedded, Fsync
 
 MOMENT: Final = 2.0
 """Seconds that one server may take for one answer; a healthy one takes a millisecond."""

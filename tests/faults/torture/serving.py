@@ -19,9 +19,9 @@ from aiohttp import web
 from bot.app import House
 from bot.cli import serve as product
 from bot.cli.listening import Address, listening
-from bot.link import Link
 from bot.orders.shop import Shop
-from bot.redis import Connector
+from bot.redis.connector import Connector
+from bot.redis.link import Link
 from bot.settings import Settings
 from tests.faults.torture.gateway import Config
 from tests.faults.torture.moments import Doom

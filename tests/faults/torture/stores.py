@@ -8,7 +8,7 @@ from typing import Literal, Protocol, Self, get_args
 
 from redis.asyncio import Redis
 
-from bot.embedded import Fsync
+from bot.embedded.server import Fsync
 from tests.faults.torture.replicated_cluster import ClusterStore
 from tests.faults.torture.sentinel import SentinelStore
 from tests.faults.torture.servers import RECOVERY_LIMIT_S, SURE_OF_ALL, Node, Promise, Servers, until

@@ -10,7 +10,7 @@ import pytest
 
 import bot.desk.presence
 from bot.client import ChatClient, CommandFailed
-from bot.store import Commit, Committed, Store
+from bot.documents.store import Commit, Committed, Store
 from tests.flows.crossing import Crossing
 from tests.flows.protections import VERSIONS, without
 from tests.flows.scene import Scene

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from bot.client import ChatClient, Frame
+from bot.documents.store import Overview
 from bot.participant import Role
-from bot.store import Overview
 from tests.flows.answers import answer_to
 from tests.flows.line import Line
 from tests.flows.nanshan import NAMES

@@ -8,10 +8,10 @@ import pytest
 
 from bot.client import ChatClient, CommandFailed, Frame
 from bot.conversation import Conversation
+from bot.documents.store import Commit
 from bot.entry import Author, Entry
 from bot.flows import missed as flow
 from bot.participant import Role
-from bot.store import Commit
 from tests.flows.scene import Scene
 from tests.flows.town import Gateway, Town
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.client import ChatClient, CommandFailed, Frame
-from bot.store import ReadMark
+from bot.documents.store import ReadMark
 from tests.flows.scene import Scene
 from tests.flows.town import Town
 

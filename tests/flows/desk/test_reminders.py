@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot.client import ChatClient, CommandFailed, Frame
+from bot.documents.store import Commit, Committed
 from bot.flows.timer_ids import expiry_of
 from bot.participant import Role
-from bot.store import Commit, Committed
 from cards.model import from_ms
 from tests.flows.answers import refusal
 from tests.flows.crossing import Crossing

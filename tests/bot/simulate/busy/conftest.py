@@ -10,7 +10,7 @@ from redis import Redis
 
 import bot.desk.presence
 from bot.orders.shop import Shop
-from bot.redis import connect
+from bot.redis.connector import connect
 from bot.shopfile import DEMO, load
 from bot.simulate.busy import buyer, read_back, shifts, talk
 from bot.simulate.busy.checks import assignment

@@ -9,15 +9,16 @@ from datetime import timedelta
 import pytest
 
 import bot.desk.places
+import bot.documents.store
 import bot.entry
 import bot.fanout
 import bot.flows.assignment
 import bot.flows.reading
 import bot.flows.reply_clock
 import bot.overview
-import bot.store
 from bot.desk.inboxes import Inboxes
 from bot.desk.places import Desk
+from bot.documents.store import Store
 from bot.entry import render_entry
 from bot.flows.assignment import Assignment
 from bot.flows.reply_clock import next_step
@@ -25,7 +26,6 @@ from bot.flows.talk import Talk
 from bot.overview import render_marks
 from bot.participant import Role
 from bot.simulate.busy import buyer, talk
-from bot.store import Store
 from scheduler.script import Script
 
 
@@ -107,7 +107,7 @@ def nobody_remembers_who_it_was(patch):
 
 
 def marks_move_back(patch):
-    script(patch, bot.store, "_READ_MARK", "mark <= before", "mark == before")
+    script(patch, bot.documents.store, "_READ_MARK", "mark <= before", "mark == before")
 
 
 def everybody_is_overdue_early(patch):

@@ -17,19 +17,19 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from bot.conversation import Conversation
 from bot.desk.presence import AgentState, Presence
+from bot.documents.quick_replies import QuickReply, QuickReplyBook, add
+from bot.documents.store import CommandId, Commit, Store
 from bot.entry import Author, Entry
-from bot.link import Link
 from bot.orders.base import LineChange, OrderSystemAway
 from bot.orders.shop import Shop
 from bot.participant import Participant, Role
-from bot.quick_replies import QuickReply, QuickReplyBook, add
-from bot.redis import connect
-from bot.replicated import ReplicatedLink, ReplicatedScripts, Unreplicated
+from bot.redis.connector import connect
+from bot.redis.link import Link
+from bot.redis.replicated import ReplicatedLink, ReplicatedScripts, Unreplicated
 from bot.settings import Settings
-from bot.store import CommandId, Commit, Store
 from scheduler.script import Script, Scripts
 from scheduler.timers import Timers
-from tests.bot.callers import CALLERS, Caller, call_at_once
+from tests.bot.redis.callers import CALLERS, Caller, call_at_once
 from tests.faults.pair import Pair, client
 from tests.standing import standing
 

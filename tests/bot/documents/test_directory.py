@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from bot.directory import Directory
+from bot.documents.directory import Directory
 from scheduler.script import ClientScripts
 
 

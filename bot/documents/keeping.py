@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.conversation import Conversation, read_conversation
-from bot.store import chat_key
+from bot.documents.store import chat_key
 from cards.model import from_ms, to_ms
 from scheduler.script import Script, Scripts
 

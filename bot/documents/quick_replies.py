@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pydantic import TypeAdapter
 
 from bot.desk.keys import desk_key
+from bot.documents.store import Stale
 from bot.errors import CommandError
 from bot.flows.deciding import decide
 from bot.frames import Scope, encode
 from bot.participant import Participant, desk_channel
-from bot.store import Stale
 from cards.model import Id, Model
 from scheduler.script import Script, Scripts
 

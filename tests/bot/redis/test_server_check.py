@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from bot.embedded import Embedded
-from bot.redis import PoolConnector, connect
-from bot.server_check import Finding, Server, ServerAway, UnfitServer, ask, check, judge, reach, refuse_unfit
+from bot.embedded.server import Embedded
+from bot.redis.connector import PoolConnector, connect
+from bot.redis.server_check import Finding, Server, ServerAway, UnfitServer, ask, check, judge, reach, refuse_unfit
 
 GOOD = Server("Valkey 9.1.2", (9, 1, 2), "noeviction", "always", False, True, 0)
 

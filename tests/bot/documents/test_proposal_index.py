@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from bot import proposal_index
-from bot.proposal_index import KEPT, OPEN_UNSEEN, WEEK, ProposalIndex
+from bot.documents import proposal_index
+from bot.documents.proposal_index import KEPT, OPEN_UNSEEN, WEEK, ProposalIndex
 from cards.model import to_ms
 from scheduler.script import ClientScripts, Script
 

@@ -16,15 +16,15 @@ from redis.asyncio import Redis
 
 from bot.clock import ServerClock
 from bot.conversation import Conversation
+from bot.documents.quick_replies import LIMIT, QuickReply, QuickReplyBook, Replies, add, delete, edit, fill, move
+from bot.documents.store import Commit, Store
 from bot.errors import CommandError
 from bot.flows.deciding import AnswerWindow, Parts
 from bot.flows.quick_replying import QuickReplying
 from bot.frames import AddQuickReply, DeleteQuickReply, EditQuickReply, MoveQuickReply, QuickReplies, Scope
 from bot.orders.shop import Shop
 from bot.participant import Participant, Role
-from bot.quick_replies import LIMIT, QuickReply, QuickReplyBook, Replies, add, delete, edit, fill, move
 from bot.settings import Settings
-from bot.store import Commit, Store
 from cards.model import to_ms
 from scheduler.script import ClientScripts, Script, Scripts
 from scheduler.timers import Timers

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final, Literal, Self
 from urllib.parse import quote
 
-from bot.server_binary import EmbeddedError as EmbeddedError
-from bot.server_binary import find_server as find_server
+from bot.embedded.binary import EmbeddedError as EmbeddedError
+from bot.embedded.binary import find_server as find_server
 
 Fsync = Literal["always", "everysec", "no"]
 

@@ -12,13 +12,13 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
-from bot.redis import Connector
-from bot.server_binary import OLDEST
+from bot.embedded.binary import OLDEST
+from bot.redis.connector import Connector
 
 _PAUSE = 0.2
 """Seconds between two attempts to reach the servers."""
 _ATTEMPT = 6.0
-"""Seconds that one attempt may take: a little more than a connection may (bot.redis)."""
+"""Seconds that one attempt may take: a little more than a connection may (bot.redis.connector)."""
 _CONFIG = ("appendonly", "appendfsync", "save", "notify-keyspace-events")
 
 

@@ -9,9 +9,9 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
-from bot import subscriber as subscriber_module
-from bot.redis import connect
-from bot.subscriber import Subscriber
+from bot.redis import subscriber as subscriber_module
+from bot.redis.connector import connect
+from bot.redis.subscriber import Subscriber
 
 LIMIT = 10.0
 

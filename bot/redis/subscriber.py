@@ -19,7 +19,8 @@ from scheduler.script import Script, Scripts
 
 log = logging.getLogger(__name__)
 
-_PUBLISH = Script.beside(__file__, "publish")
+PUBLISH = Script.beside(__file__, "publish")
+"""ARGV: a channel, and the message for whoever hears it."""
 _HEARTBEAT = 2.0
 """Seconds between two messages to oneself, and pings; two that brought nothing make a subscriber deaf."""
 _PATIENCE = 10.0
@@ -180,7 +181,7 @@ class Subscriber:
             self._flushing.set()
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout_at(until):
-                    await self._scripts.run(_PUBLISH, [], [self._own, "am I heard?"])
+                    await self._scripts.run(PUBLISH, [], [self._own, "am I heard?"])
                 missed += 1
             if await self._missed():
                 self._on_restored()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis, RedisCluster
 
-from bot.embedded_cluster import EmbeddedCluster
+from bot.embedded.cluster import EmbeddedCluster
 
 
 async def test_the_slots_are_split_over_three_primaries(tmp_path: Path) -> None:

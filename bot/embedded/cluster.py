@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from redis.asyncio import Redis
 
-from bot.embedded import Embedded, EmbeddedError, Fsync
+from bot.embedded.server import Embedded, EmbeddedError, Fsync
 
 PRIMARIES: Final = 3
 SLOTS: Final = 16384

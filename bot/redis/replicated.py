@@ -11,7 +11,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Disconnected
 
-from bot.link import Link, pack
+from bot.redis.link import Link, pack
 from scheduler.script import Script
 
 CONFIRM_WITHIN = 2.0

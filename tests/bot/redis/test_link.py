@@ -17,10 +17,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import ReadOnlyError
 
-from bot.embedded import Embedded
-from bot.link import Link, Overloaded
+from bot.embedded.server import Embedded
+from bot.redis.link import Link, Overloaded
 from scheduler.script import Script
-from tests.bot.callers import CALLERS, Caller, call_at_once, turns
+from tests.bot.redis.callers import CALLERS, Caller, call_at_once, turns
 
 REFUSE = Script("return redis.error_reply('ERR refused ' .. ARGV[1])")
 SAY = Script("return ARGV[1]")

@@ -17,10 +17,10 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import ClusterCrossSlotError, RedisError
 
-from bot import cluster_link
-from bot.cluster_link import ClusterLink, slot_of
-from bot.embedded_cluster import EmbeddedCluster
-from bot.redis import ClusterConnector, connect
+from bot.embedded.cluster import EmbeddedCluster
+from bot.redis import cluster_link
+from bot.redis.cluster_link import ClusterLink, slot_of
+from bot.redis.connector import ClusterConnector, connect
 from scheduler.script import Script
 
 PUT = Script("redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])")

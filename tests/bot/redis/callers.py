@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from bot.link import Link
+from bot.redis.link import Link
 from scheduler.script import Script
 
 Caller = tuple[str, int, int | None]

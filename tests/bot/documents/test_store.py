@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from bot.conversation import Conversation
+from bot.documents.store import CommandId, Commit, Committed, Reply, Stale, Store
 from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.participant import Role
-from bot.store import CommandId, Commit, Committed, Reply, Stale, Store
 from cards.proposal import State
 from scheduler.script import ClientScripts
 from tests.proposals import a_proposal

@@ -14,14 +14,14 @@ from redis.asyncio.connection import AbstractConnection, Connection, SSLConnecti
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from bot.cluster_bus import Bus
-from bot.cluster_link import ClusterLink
-from bot.link import Link
-from bot.redis_url import BadRedisUrl as BadRedisUrl
-from bot.redis_url import RedisUrl, read_redis_url
-from bot.replicated import ReplicatedScripts
-from bot.sentinels import FollowingPool
-from bot.shared_cluster import SharedCluster
+from bot.redis.cluster_bus import Bus
+from bot.redis.cluster_link import ClusterLink
+from bot.redis.link import Link
+from bot.redis.replicated import ReplicatedScripts
+from bot.redis.sentinels import FollowingPool
+from bot.redis.shared_cluster import SharedCluster
+from bot.redis.url import BadRedisUrl as BadRedisUrl
+from bot.redis.url import RedisUrl, read_redis_url
 from scheduler.script import Scripts
 
 

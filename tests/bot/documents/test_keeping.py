@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-import bot.keeping
+import bot.documents.keeping
 from bot.conversation import Conversation
+from bot.documents.keeping import Age, Keeping
+from bot.documents.store import CommandId, Commit, Committed, Store
 from bot.entry import Author, Entry
 from bot.flows.retention import what_is_due
-from bot.keeping import Age, Keeping
 from bot.marks import Mark
 from bot.participant import Role
-from bot.store import CommandId, Commit, Committed, Store
 from cards.model import to_ms
 from cards.proposal import Proposal, State
 from scheduler.script import ClientScripts, Script
@@ -201,11 +201,11 @@ async def test_what_happened_meanwhile_keeps_the_conversation(either_redis: Redi
 @pytest.mark.parametrize("what", CHECKS)
 async def test_each_of_the_checks_is_needed(either_redis: Redis, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """remove.lua without what sees it: all of it is lost."""
-    text = bot.keeping._REMOVE.text
+    text = bot.documents.keeping._REMOVE.text
     for check in CHECKS[what]:
         assert check in text, f"remove.lua no longer says {check!r}: say here what it says now"
         text = text.replace(check, "false")
-    monkeypatch.setattr(bot.keeping, "_REMOVE", Script(text))
+    monkeypatch.setattr(bot.documents.keeping, "_REMOVE", Script(text))
     shop, age = await _an_old_conversation(either_redis)
     await _happens(shop, age, what)
     assert await shop.keeping.remove(age, ["p1"], conversation=True)

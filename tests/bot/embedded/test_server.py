@@ -17,8 +17,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-import bot.embedded
-from bot.embedded import Embedded, EmbeddedError, find_server
+import bot.embedded.server
+from bot.embedded.server import Embedded, EmbeddedError, find_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ import asyncio, sys
 from pathlib import Path
 from urllib.parse import unquote
 from redis.asyncio import Redis
-from bot.embedded import Embedded
+from bot.embedded.server import Embedded
 
 async def main():
     async with Embedded(Path(sys.argv[1])) as server:
@@ -226,7 +226,7 @@ async def test_start_waits_for_the_data_however_long_it_takes(
     slow_to_load: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen to fail when LOADING counts as silence."""
-    monkeypatch.setattr(bot.embedded, "SILENCE_LIMIT_S", 0.5)
+    monkeypatch.setattr(bot.embedded.server, "SILENCE_LIMIT_S", 0.5)
     began = asyncio.get_running_loop().time()
     async with slow_to_load as server, once(server.url) as client:
         assert asyncio.get_running_loop().time() - began > 0.5

@@ -26,8 +26,8 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as Disconnected
 
-from bot.link import Link
-from bot.replicated import ReplicatedLink
+from bot.redis.link import Link
+from bot.redis.replicated import ReplicatedLink
 from scheduler.script import Script
 
 _REDIRECTIONS = 16

@@ -13,7 +13,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError, ResponseError
 
-from bot.cluster_link import ClusterLink
+from bot.redis.cluster_link import ClusterLink
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from bot.embedded_cluster import EmbeddedCluster
-from bot.redis import connect
+from bot.embedded.cluster import EmbeddedCluster
+from bot.redis.connector import connect
 
 PASSWORD = "a-password"
 
@@ -38,7 +38,7 @@ async def test_who_may_not_look_goes_on_and_says_so_once(
         )
     try:
         connector = connect(valkey_cluster_url.replace("redis+cluster://", f"redis+cluster://blind:{PASSWORD}@"))
-        with caplog.at_level(logging.WARNING, "bot.cluster_bus"):
+        with caplog.at_level(logging.WARNING, "bot.redis.cluster_bus"):
             listening = await connector.subscriber()
             assert [await connector.missed() for _ in range(3)] == [False] * 3
         assert caplog.text.count("CLUSTER LINKS is refused") == 1

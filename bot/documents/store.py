@@ -13,6 +13,7 @@ from bot.conversation import Conversation, read_conversation
 from bot.entry import UNREAD_FLAG, Entry
 from bot.errors import CommandError
 from bot.marks import Mark, Marks, card_marks, read_marks
+from bot.redis.subscriber import PUBLISH
 from cards.card import Audience
 from cards.model import from_ms, to_ms
 from cards.proposal import FINAL, Proposal
@@ -26,7 +27,6 @@ _OVERVIEW = Script.beside(__file__, "overview")
 _READ_MARK = Script.beside(__file__, "read_mark", durable=True)
 _FIELDS = Script.beside(__file__, "fields")
 _READ_SINCE = Script.beside(__file__, "read_since")
-_PUBLISH = Script.beside(__file__, "publish")
 _ADD_LATE = Script.beside(__file__, "add_late")
 _READ_LATE = Script.beside(__file__, "read_late")
 
@@ -238,7 +238,7 @@ class Store:
 
     async def tell(self, channel: str, conversation_id: str, now_ms: int, sign: bytes) -> None:
         """Tell whoever listens now: a frame that is in no log."""
-        await self._scripts.run(_PUBLISH, [], [channel, f"{conversation_id} 0 {now_ms} {sign.decode()}"])
+        await self._scripts.run(PUBLISH, [], [channel, f"{conversation_id} 0 {now_ms} {sign.decode()}"])
 
     async def read_since(self, conversation_id: str, since: datetime, limit: int) -> list[LoggedEntry]:
         """The first entries, `limit` at most, that are not older than `since`."""
