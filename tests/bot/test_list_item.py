@@ -24,7 +24,7 @@ from bot.orders.shop import IllegalMove, Shop
 from bot.overview import render_overview
 from bot.participant import Participant, Role
 from bot.redis.connector import Connector, connect
-from bot.sessions import Session
+from bot.sessions import Backlog, Session
 from bot.settings import Settings
 from bot.transcript import Frame, Transcript
 from cards.card import Audience
@@ -46,7 +46,7 @@ class Recorded(Session):
     """A session whose frames are kept, where another's go to a socket."""
 
     def __init__(self, who: Participant, locale: Locale, house: House) -> None:
-        super().__init__(None, None, who, locale, house.settings)  # type: ignore[arg-type]
+        super().__init__(None, None, who, locale, house.settings, Backlog(0))  # type: ignore[arg-type]
         self.sent: deque[Frame] = deque()
 
     def send(self, frame: bytes) -> None:

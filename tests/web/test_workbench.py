@@ -18,7 +18,7 @@ async def test_a_conversation_that_waits_is_taken_by_keyboard(screens: Screens, 
     await phone.say("在吗")
     await expect(workbench.list.get_by_role("heading", name="未分配 1")).to_be_visible()
     keys = Keys(workbench.page)
-    await keys.tab_to(".list-item")
+    await keys.tab_to(workbench.conversation("林晚"))
     await keys.press("Tab")
     await expect(workbench.page.get_by_role("button", name="接入 林晚")).to_be_focused()
     await keys.press("Enter")

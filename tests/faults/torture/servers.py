@@ -133,6 +133,7 @@ class Servers:
         self._killed: Node | None = None
         self._paused: Node | None = None
         self._muting: asyncio.Task[None] | None = None
+        self._muted_enough = asyncio.Event()
 
     async def start(self) -> None:
         """Run everything; returns when writes work."""
@@ -148,9 +149,7 @@ class Servers:
 
     async def close(self) -> None:
         """End everything, whatever state it is in."""
-        if self._muting is not None:
-            self._muting.cancel()
-            await asyncio.gather(self._muting, return_exceptions=True)
+        await self._stop_muting()
         await asyncio.gather(*[node.end() for node in self._nodes])
 
     async def __aenter__(self) -> Self:
@@ -243,10 +242,7 @@ class Servers:
 
     async def hear_expiry(self) -> None:
         """Every server tells of expired keys."""
-        if self._muting is not None:
-            self._muting.cancel()
-            await asyncio.gather(self._muting, return_exceptions=True)
-            self._muting = None
+        await self._stop_muting()
         await self._set_events("Ex")
 
     @contextlib.asynccontextmanager
@@ -264,9 +260,20 @@ class Servers:
         await self._each(("CONFIG", "SET", "notify-keyspace-events", flags))
 
     async def _keep_muted(self) -> None:
-        while True:
-            await asyncio.sleep(MUTED_EVERY_S)
+        while not self._muted_enough.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(MUTED_EVERY_S):
+                    await self._muted_enough.wait()
+                    return
             await self._set_events("")
+
+    async def _stop_muting(self) -> None:
+        """Not cancelled: a connection that is being made when its task is cancelled is left open by redis-py."""
+        if self._muting is not None:
+            self._muted_enough.set()
+            await asyncio.gather(self._muting, return_exceptions=True)
+            self._muting = None
+            self._muted_enough.clear()
 
     async def _each(self, command: Sequence[str | int]) -> list[Any]:
         """Answers to a command of all servers that give one."""
