@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError, ResponseError
 
 from bot.redis.cluster_link import ClusterLink
+from bot.redis.opening import opened
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,8 @@ class Bus:
         await self._link.learn()
         node = self._link.any_primary(besides=self._deaf)
         self._links = await self._links_into(node)
-        connection: AbstractConnection = node.connection_class(**node.connection_kwargs)
-        await connection.connect()  # type: ignore[no-untyped-call]
         self._node = node
-        return connection
+        return await opened(node.connection_class(**node.connection_kwargs))
 
     async def missed(self) -> bool:
         """Whether something published since the last look may not have arrived; what can't be asked now is asked with

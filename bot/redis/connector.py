@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from bot.redis.cluster_bus import Bus
 from bot.redis.cluster_link import ClusterLink
 from bot.redis.link import Link
+from bot.redis.opening import opened
 from bot.redis.replicated import ReplicatedScripts
 from bot.redis.sentinels import FollowingPool
 from bot.redis.shared_cluster import SharedCluster
@@ -104,9 +105,7 @@ class PoolConnector:
 
     async def subscriber(self) -> AbstractConnection:
         """A connection of its own."""
-        connection = self._connection()
-        await connection.connect()  # type: ignore[no-untyped-call]
-        return connection
+        return await opened(self._connection())
 
     async def missed(self) -> bool:
         """Nothing is, on a connection to whoever publishes."""

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import InvalidResponse, NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as TimedOut
 
+from bot.redis.opening import opened
 from scheduler.script import Script
 
 log = logging.getLogger(__name__)
@@ -145,13 +146,9 @@ class Link:
         try:
             # A server that hangs takes connections and answers no greeting.
             async with asyncio.timeout(self._patience):
-                await connection.connect()  # type: ignore[no-untyped-call]
-        except BaseException as error:
-            with contextlib.suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
-            if isinstance(error, (OSError, TimedOut)):
-                raise Disconnected(str(error) or f"not connected within {self._patience} s") from error
-            raise
+                await opened(connection)
+        except (OSError, TimedOut) as error:
+            raise Disconnected(str(error) or f"not connected within {self._patience} s") from error
         loop = asyncio.get_running_loop()
         self._new_future, self._call_soon = loop.create_future, loop.call_soon
         self._connection, self._out, self._waiting = connection, [], deque()
