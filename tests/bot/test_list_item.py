@@ -73,7 +73,7 @@ class Town:
         """What was published, on which channel, since this was last asked."""
         end, heard = uuid.uuid4().hex.encode(), []
         await self._redis.publish("end", end)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while (message := await self._ear.get_message(timeout=None)) is None or message["data"] != end:
                 if message:
                     heard.append((message["channel"].decode(), message["data"]))

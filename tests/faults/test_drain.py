@@ -68,7 +68,7 @@ async def test_what_is_under_way_is_answered_before_the_bye(scene: Scene) -> Non
     await device.send_json({**say, "text": "等等"})
     await _pinged(device)
     stopping = asyncio.create_task(gateway.stop())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not gateway.house.gateway.draining:
             await asyncio.sleep(0)
     await device.send_json({**say, "id": "5b1c7e2c-26f5-4c05-8f1d-2a4a6f1e6d3c", "text": "太晚了"})

@@ -102,7 +102,7 @@ async def test_clients_whose_gateway_was_killed_do_not_come_back_together(
 async def test_a_newcomer_connects_at_once(town: Town) -> None:
     """Only who was welcomed waits for a moment of their own."""
     await town.gateway()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await town.buyer(spread=3600)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bot.documents.store import Commit, Committed, Store
 
-LIMIT = 5.0
+LIMIT = 15.0
 
 
 class Crossing:

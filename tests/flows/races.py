@@ -69,7 +69,7 @@ def expected(first: str, second: str) -> Told:
     )
 
 
-async def meet(town: Town, first: str, second: str, *, patience: float = 5) -> Told:
+async def meet(town: Town, first: str, second: str, *, patience: float = 15) -> Told:
     """Let both decide on a waiting card, then `first` commit before `second`; what people were told when all is over.
 
     `patience` is how long (s) people may take to see the end of the log.

@@ -66,7 +66,7 @@ class Scene:
 
         await asyncio.gather(say(self.agent, "agent"), say(self.buyer, "buyer"))
 
-    async def sees(self, client: ChatClient, proposal: Frame, state: str = "pending", limit: float = 5) -> Frame:
+    async def sees(self, client: ChatClient, proposal: Frame, state: str = "pending", limit: float = 15) -> Frame:
         """Wait until a client sees a proposal (anything with its `proposal_id`) in a state; the card then."""
 
         def found() -> Frame | None:
@@ -98,7 +98,7 @@ class Scene:
         """The seq of the newest entry in the log."""
         return (await self.town.gateways[0].house.store.load(self.conversation_id)).seq
 
-    async def caught_up(self, *clients: ChatClient, limit: float = 5) -> int:
+    async def caught_up(self, *clients: ChatClient, limit: float = 15) -> int:
         """Wait until these clients (or agent and buyer) have the log as long as it is now; its last seq."""
         seq = await self.last_seq()
         for client in clients or (self.agent, self.buyer):
@@ -115,7 +115,7 @@ class Scene:
         while (left_ms := proposal["deadline_ms"] - await self.now_ms()) > 0:
             await asyncio.sleep(left_ms / 1000)
 
-    async def events_heard(self, limit: float = 5) -> None:
+    async def events_heard(self, limit: float = 15) -> None:
         """Wait until every order event has had its consequence: then it is acknowledged, and gone from the stream."""
         redis = await self.town.redis()
         async with asyncio.timeout(limit):

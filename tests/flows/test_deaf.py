@@ -48,7 +48,7 @@ class DeafSpell:
         self._subscriber._connect = self._wait  # type: ignore[assignment, method-assign]
         redis = await self._scene.town.redis()
         await redis.client_kill_filter(_type="pubsub")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await self._begun.wait()
 
     async def __aexit__(self, *_: object) -> None:

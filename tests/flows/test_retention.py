@@ -84,7 +84,7 @@ async def _removed_while(scene: Scene, what: str) -> dict[str, Any]:
     await grown_old(scene)
     held = Held(gateway)
     removing = asyncio.create_task(remove(gateway))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await held.decided.wait()
     match what:
         case "a message":
@@ -148,7 +148,7 @@ async def test_what_was_decided_before_the_removal_and_comes_after_it_begins_ane
 
     there.house.store.commit = held  # type: ignore[method-assign]
     saying = asyncio.create_task(scene.buyer.say(LIN_WAN, "还在吗"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await decided.wait()
     await grown_old(scene)
     await remove(here)
@@ -257,7 +257,7 @@ async def test_the_timer_does_it(town: Town) -> None:
     card = await scene.propose()
     await scene.sees(scene.agent, card, "timed_out")
     house = town.gateways[0].house
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while await house.timers.due_of(keep_timer(LIN_WAN)) is not None:
             await asyncio.sleep(0.01)
     assert await keys_of(town) == []
@@ -292,7 +292,7 @@ async def test_a_conversation_without_a_timer_gets_one(scene: Scene) -> None:
 
     await house.reconciler.look()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while (again := await house.timers.due_of(timer)) is None or due - again > timedelta(seconds=5):
             await asyncio.sleep(0.01)
 

@@ -48,7 +48,7 @@ class Counted(ClientScripts):
 
     async def called(self, times: int) -> None:
         """Wait until so many calls are over."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while self.calls < times:
                 self.changed.clear()
                 await self.changed.wait()

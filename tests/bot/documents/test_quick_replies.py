@@ -310,7 +310,7 @@ class Crossing:
         if args:
             self.writes += 1
             if self.writes <= 2:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(15):
                     await self._both.wait()
         return await self._scripts.run(script, keys, args)
 
@@ -361,7 +361,7 @@ async def listening(redis: Redis, told: list[tuple[str, bytes]], *channels: str)
         await ear.subscribe("end", *channels)
         yield
         await redis.publish("end", "")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while True:
                 message = await ear.get_message(timeout=1)
                 if message is not None and message["channel"] == b"end":

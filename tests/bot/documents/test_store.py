@@ -125,7 +125,7 @@ async def test_a_stale_commit_writes_nothing_and_tells_nobody(
 
 
 async def next_message(ear: Any) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while (message := await ear.get_message(timeout=1)) is None:
             pass
     found: dict[str, Any] = message

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 import bot.embedded.server
 from bot.embedded.server import Embedded, EmbeddedError, find_server
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 HOLD_A_SERVER = """
 import asyncio, sys

@@ -17,7 +17,7 @@ async def test_a_conversation_is_not_given_to_the_agent_who_has_it(town: Town) -
     await buyer.say("nanshan.lin-wan", "在吗")
     before = await agent.wait_for(lambda: agent.logs.get("nanshan.lin-wan"))
     asked_ms = agent.conversations["nanshan.lin-wan"]["asked_ms"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await gateway.house.assignment._offer("nanshan.lin-wan", "xiaoyu")
     page = await agent.history("nanshan.lin-wan")
     assert [entry["seq"] for entry in page["entries"]] == [entry["seq"] for entry in before]

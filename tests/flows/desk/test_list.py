@@ -177,7 +177,7 @@ async def test_a_conversation_that_changes_hands_meanwhile_is_listed_once(town: 
 
     vars(listing).update(waiting=first, of_agent=then)
     asking = asyncio.create_task(agent.list_conversations())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await read.wait()
     await device.open("lin-wan")
     taken.set()

@@ -23,7 +23,7 @@ SHOP = "nanshan"
 async def leave(client: ChatClient, gateway: Gateway, agent_id: str = "xiaoyu") -> None:
     """Close an agent's client, and wait until they are away."""
     await client.aclose()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while (await gateway.house.presence.chosen(SHOP, agent_id)) != "offline":
             await asyncio.sleep(0.01)
 
@@ -156,7 +156,7 @@ async def test_replies_that_were_overdue_are_counted_by_conversation(town: Town)
     await leave(scene.agent, town.gateways[0])
     for each in (scene, other):
         await each.buyer.say(each.conversation_id, "在吗")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not all([await overdue(each) for each in (scene, other)]):
             await asyncio.sleep(0.01)
     agent = await town.agent(on=town.gateways[1])

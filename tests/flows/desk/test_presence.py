@@ -37,7 +37,7 @@ async def told_from_now(client: ChatClient, role: str, id: str) -> list[str]:
     return states
 
 
-async def online(client: ChatClient, here: bool, id: str = "nanshan.lin-wan", limit: float = 5) -> None:
+async def online(client: ChatClient, here: bool, id: str = "nanshan.lin-wan", limit: float = 15) -> None:
     """Wait until the client's item says so."""
     await client.wait_for(lambda: id in client.conversations and client.conversations[id].get("online") is here, limit)
 
@@ -51,7 +51,7 @@ async def listed(client: ChatClient) -> dict[str, bool]:
 async def forgotten(town: Town, person: str, nodes: int = 0) -> None:
     """Wait until no more than so many gateways vouch for that person."""
     redis = await town.redis()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while len([one for one in await redis.zrange("desk:{nanshan}:leases", 0, -1) if person in one]) > nodes:
             await asyncio.sleep(0.01)
 

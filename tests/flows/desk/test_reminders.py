@@ -312,7 +312,7 @@ async def test_a_lost_timer_is_repaired_and_tells_it_once(town: Town, lost: str)
 
     await watching.house.reconciler.look()
     await scene.settled_work()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while await house.timers.due_of(timer) != from_ms(card["deadline_ms"]):
             await asyncio.sleep(0.01)
     await scene.caught_up()

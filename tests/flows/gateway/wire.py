@@ -15,7 +15,7 @@ from tests.flows.town import Gateway, Town
 
 Frame = dict[str, Any]
 
-LIMIT = 5.0
+LIMIT = 15.0
 
 
 def http_of(gateway: Gateway) -> str:
