@@ -74,11 +74,16 @@ class Gateway:
         self._welcomes = asyncio.Semaphore(_WELCOMES)
         self.draining = False
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no place for another session."""
+        return len(self._sockets) >= self._settings.sessions_at_once
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """GET /ws: a websocket from its handshake to its close."""
         if self.draining:
             return http_problem(503, "going_away")
-        if len(self._sockets) >= self._settings.sessions_at_once:
+        if self.full:
             response = http_problem(503, "gateway_full")
             response.headers["Retry-After"] = str(random.randint(*_FULL_FOR))
             return response

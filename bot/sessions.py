@@ -106,6 +106,8 @@ class Session:
         self._queued = 0
         """Bytes that wait to be sent, or are being sent."""
         self._backlog = backlog
+        self._held_up = False
+        """Whether the socket takes no more just now; nobody else looks while it takes what it is given."""
         self._writing: asyncio.Task[None] | None = None
         """Sends what is queued. Most sessions are idle: then there is no such task, and nothing that it would hold."""
         self._ended = False
@@ -131,7 +133,8 @@ class Session:
         """Queue a frame; a reader that is too far behind before it is closed instead. One frame may be any size."""
         if self.over:
             return
-        if self._queued > self._limit or (self._queued and self._backlog.waiting > self._backlog.most):
+        if self._queued > self._limit or (self._held_up and self._backlog.waiting > self._backlog.most):
+            self._forget_queue()
             self.close(CloseCode.TOO_SLOW, "too slow: resume with your cursors")
             return
         self._queue.append(frame)
@@ -163,9 +166,11 @@ class Session:
         try:
             while self._queue:
                 frame = self._queue.popleft()
+                self._held_up = True
                 try:
                     await self._ws.send_frame(frame, WSMsgType.TEXT)
                 finally:
+                    self._held_up = False
                     self._count(-len(frame))
         except (ClientConnectionResetError, ConnectionError):
             self._ended = True

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     """The same for all readers of this gateway together: above it, whoever has not read what they were sent is closed
     so when there is more."""
     sessions_at_once: Annotated[int, Field(ge=1)] = 16_000
-    """Websockets of this gateway, some 24 KB each; whoever comes then is sent elsewhere (HTTP 503)."""
+    """Websockets of this gateway, some 24 KB each; whoever comes then is refused (HTTP 503), and finds another."""
     commands_per_second: Annotated[float, Field(gt=0)] = 20
     command_burst: Annotated[int, Field(ge=1)] = 60
     """Of one session: the first is what it may go on sending, the second how many of them may come at once."""

@@ -5,7 +5,7 @@ import sys
 
 
 def allow_open_files(count: int) -> int:
-    """Ask for so many, of which the system gives as many as its hard limit allows; how many there may be."""
+    """Ask for so many, of which the system gives as many as its hard limit allows; how many of them there may be."""
     if sys.platform == "win32":
         return count
     import resource

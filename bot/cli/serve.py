@@ -54,22 +54,25 @@ def serve_command(
     """
     log_to_stderr(log_level)
     settings = read_settings(host=host, port=port)
-    _make_room(settings.sessions_at_once)
+    settings = settings.model_copy(update={"sessions_at_once": _room_for(settings.sessions_at_once)})
     run(_serve(settings, connect(settings.redis_url, settings.replicas), wait, as_json=as_json))
 
 
-def _make_room(sessions: int) -> None:
-    """Each session is an open file."""
+def _room_for(sessions: int) -> int:
+    """As many of these sessions as there may be, each of which is an open file."""
     needed = sessions + _OTHER_FILES
-    if (allowed := allow_open_files(needed)) < needed:
-        log.warning(
-            "Only %d files may be open here, so about %d sessions get in and not %d: "
-            "allow %d (ulimit -n, LimitNOFILE=), or set ASSENT_SESSIONS_AT_ONCE.",
-            allowed,
-            max(0, allowed - _OTHER_FILES),
-            sessions,
-            needed,
-        )
+    if (allowed := allow_open_files(needed)) >= needed:
+        return sessions
+    room = max(1, allowed - _OTHER_FILES)
+    log.warning(
+        "Only %d files may be open here, so %d sessions get in and not %d: "
+        "allow %d (ulimit -n, LimitNOFILE=), or set ASSENT_SESSIONS_AT_ONCE.",
+        allowed,
+        room,
+        sessions,
+        needed,
+    )
+    return room
 
 
 async def _serve(settings: Settings, connector: Connector, wait: float, *, as_json: bool) -> None:

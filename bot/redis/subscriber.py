@@ -174,7 +174,7 @@ class Subscriber:
         it may neither take what is said nor tell anything: that it does not answer is all there is to see.
         """
         clock = asyncio.get_running_loop().time
-        missed = unanswered = 0
+        unheard = unanswered = 0
         while True:
             heard, answered, until = self._heard, self._answered, clock() + _HEARTBEAT
             self._out.append(("PING",))
@@ -182,13 +182,15 @@ class Subscriber:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout_at(until):
                     await self._scripts.run(PUBLISH, [], [self._own, "am I heard?"])
-                missed += 1
-            if await self._missed():
-                self._on_restored()
+                unheard += 1
+            with contextlib.suppress(TimeoutError):  # then what was missed is seen by the next look
+                async with asyncio.timeout_at(until):
+                    if await self._missed():
+                        self._on_restored()
             await asyncio.sleep(max(0, until - clock()))
-            missed = 0 if self._heard > heard else missed
+            unheard = 0 if self._heard > heard else unheard
             unanswered = 0 if self._answered > answered else unanswered + 1
-            if missed >= 2:
+            if unheard >= 2:
                 raise RedisError("deaf: two messages to ourselves did not arrive")
             if unanswered >= 2:
                 raise RedisError("silent: two pings were not answered")

@@ -165,7 +165,7 @@ async def test_serve_says_how_few_can_get_in(command_line: CommandLine) -> None:
     serving.signal(signal.SIGTERM)
     ended = await serving.ended()
     assert ended.status == 0
-    assert "Only 700 files may be open here, so about 500 sessions get in and not 16000" in ended.err
+    assert "Only 700 files may be open here, so 500 sessions get in and not 16000" in ended.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -5,8 +5,8 @@
 The demo runs on a private Valkey in a folder of its own, which is gone afterwards; the simulated buyers never wait.
 """
 
+import argparse
 import asyncio
-import sys
 import tempfile
 from pathlib import Path
 
@@ -116,7 +116,9 @@ async def main(url: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    wanted = Path(sys.argv[1] if len(sys.argv) > 1 else "dist/screenshots")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default="dist/screenshots", help="where to put them")
+    wanted: Path = parser.parse_args().folder
     wanted.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="assent-chromium-", ignore_cleanup_errors=True) as profile,

@@ -5,7 +5,7 @@ Law: no gateway is asked what it remembers. Readers have just come and keep noth
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,8 +26,6 @@ Primary = Any
 """A redis.asyncio client whose replies are bytes; its own types leave that open."""
 
 _SCAN = 1000
-_PIECE = 1000
-"""Entries of a log, or keys, that are read in one trip."""
 _PAGE = 200
 _READERS = 8
 _PATIENCE_S = 60.0
@@ -155,21 +153,28 @@ async def _keys(primary: Primary, pattern: bytes) -> AsyncIterator[re.Match[byte
 
 
 async def _chat(primary: Primary, key: re.Match[bytes], final: Final) -> None:
-    marks = {name.decode(): value.decode() for name, value in (await primary.hgetall(key.string)).items()}
+    """The document and the log of one instant: whoever went home long enough ago is losing conversations by now."""
+    async with primary.pipeline(transaction=True) as both:
+        fields, entries = await both.hgetall(key.string).xrange(key.string + b":log").execute()
+    marks = {name.decode(): value.decode() for name, value in fields.items()}
     id, body = key["chat"].decode(), marks.pop("b", None)
     final.marks[id] = marks
+    if entries:
+        final.logs[id] = [_logged(*entry) for entry in entries]
     if body:
         final.conversations[id] = {**_CONVERSATION, **orjson.loads(body)}
 
 
 async def _log(primary: Primary, key: re.Match[bytes], final: Final) -> None:
-    log = final.logs[key["chat"].decode()] = []
-    after = b"-"
-    while piece := await primary.xrange(key.string, min=after, count=_PIECE):
-        for entry_id, entry in piece:
-            seq, flags = int(entry_id.partition(b"-")[0]), entry.get(b"for", b"").decode()
-            log.append(Logged(seq, int(entry[b"at"]), flags, read_body(entry[b"e"])))
-        after = b"(" + piece[-1][0]
+    """A log that may have no document; one that has is read with it."""
+    id = key["chat"].decode()
+    if id not in final.logs:
+        final.logs[id] = [_logged(*entry) for entry in await primary.xrange(key.string)]
+
+
+def _logged(entry_id: bytes, entry: Mapping[bytes, bytes]) -> Logged:
+    seq, flags = int(entry_id.partition(b"-")[0]), entry.get(b"for", b"").decode()
+    return Logged(seq, int(entry[b"at"]), flags, read_body(entry[b"e"]))
 
 
 def read_body(text: bytes) -> Body:

@@ -344,8 +344,8 @@ _TROUBLE = (
 _MADE_UP_FOR = ("will make up for it", "it fires again after its lease")
 """Work that the product does again by itself when the store or the order system was away; logged with its traceback."""
 _AWAY = re.compile(
-    r"^(redis\.exceptions\.(?!ResponseError|DataError)\w+|bot\.replicated\.Unreplicated|bot\.link\.Overloaded"
-    r"|bot\.orders\.base\.OrderSystemAway|ConnectionError|Connection\w+Error|BrokenPipeError|OSError|TimeoutError)\b"
+    r"^(redis\.exceptions\.(?!ResponseError|DataError)\w+|bot\.redis\.replicated\.Unreplicated"
+    r"|bot\.redis\.link\.Overloaded|bot\.orders\.base\.OrderSystemAway|ConnectionError|Connection\w+Error|BrokenPipeError|OSError|TimeoutError)\b"
 )
 
 

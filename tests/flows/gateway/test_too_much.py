@@ -121,10 +121,13 @@ async def test_a_full_gateway_sends_people_to_another(town: Town) -> None:
     """
     full, other = await town.gateway(sessions_at_once=2), await town.gateway()
     first, _ = [await introduced(town, Role.BUYER, id, full) for id in ("lin-wan", "chen-mo")]
-    async with aiohttp.ClientSession() as http, http.get(f"{http_of(full)}/ws", headers=HANDSHAKE) as answer:
-        assert answer.status == 503
-        assert (await answer.json(content_type="application/problem+json"))["code"] == "gateway_full"
-        assert 5 <= int(answer.headers["Retry-After"]) <= 15
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{http_of(full)}/ws", headers=HANDSHAKE) as answer:
+            assert answer.status == 503
+            assert (await answer.json(content_type="application/problem+json"))["code"] == "gateway_full"
+            assert 5 <= int(answer.headers["Retry-After"]) <= 15
+        async with http.get(f"{http_of(full)}/readyz") as ready:
+            assert (ready.status, (await ready.json())["why"]) == (503, "full")
     elsewhere = await town.buyer("zhou", on=[full, other])
     assert (await elsewhere.say("nanshan.zhou", "在吗"))["seq"]
     assert [session.who.id for session in other.house.fanout.sessions] == ["zhou"]
