@@ -252,7 +252,7 @@ class Gateway:
         least, most = _BYE_WITHIN
         step = 1000 * min(most, max(least, len(sessions) / _RETURNS_PER_SECOND)) / max(1, len(sessions))
         for place, session in enumerate(sessions):
-            session.send(encode({"type": "bye", "retry_after_ms": round((place + random.random()) * step)}))
+            session.send(encode({"type": "bye", "retry_after_ms": int((place + random.random()) * step)}))
         await asyncio.gather(*[session.flushed(1) for session in sessions])
         for session in sessions:
             session.close(CloseCode.GOING_AWAY, "going away: resume elsewhere")

@@ -15,6 +15,7 @@ from bot.orders.base import OrderSystem, UnknownOrder
 from bot.settings import Settings
 from cards.errors import Refusal
 from cards.order import Order
+from cards.proposal import Proposal
 from scheduler.timers import Timers
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,13 @@ class Parts:
             if order.buyer_id == buyer_id:
                 return order
         raise Refusal("unknown_order", {"order_id": order_id})
+
+
+def found(loaded: Loaded, proposal_id: str) -> Proposal:
+    """The proposal that was asked for. Raises CommandError `unknown_proposal`."""
+    if (proposal := loaded.proposals[0]) is None:
+        raise CommandError("unknown_proposal", proposal_id=proposal_id)
+    return proposal
 
 
 async def decide(attempt: Callable[[], Awaitable[T]]) -> T:

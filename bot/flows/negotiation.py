@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import orjson
 
-from bot.conversation import check_current_agent
+from bot.conversation import check_current_agent, conversation_id
 from bot.documents.proposal_index import ProposalIndex
 from bot.documents.store import CommandId, Commit, Loaded, Reply, Stale
 from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.flows.applying import Applying
-from bot.flows.deciding import Parts, decide
+from bot.flows.deciding import Parts, decide, found
 from bot.flows.reminding import Reminding, next_look
 from bot.flows.timer_ids import expiry_of, retry_of
 from bot.frames import Answer, Propose, Withdraw
@@ -23,6 +23,7 @@ from bot.marks import ANSWERED
 from bot.orders.base import OrderEvent, UnknownOrder, read_products
 from bot.participant import Participant, Role
 from cards.errors import AlreadySettled, Refusal, TooEarly
+from cards.model import to_ms
 from cards.order import Order
 from cards.proposal import Action, Change, Proposal, State, propose, settle, why_moved
 from cards.rules import order_refusal
@@ -127,7 +128,7 @@ class Negotiation:
         loaded = await parts.load(command.conversation_id, command_id, proposals=(command.proposal_id,))
         if loaded.reply:
             return loaded.reply
-        before = _found(loaded, command.proposal_id)
+        before = found(loaded, command.proposal_id)
         if who.role is not Role.BUYER or before.buyer_id != who.id:
             raise CommandError("not_the_buyer")
         action = Action(command.action)
@@ -150,7 +151,7 @@ class Negotiation:
         if loaded.reply:
             return loaded.reply
         check_current_agent(who, loaded.conversation)
-        before = _found(loaded, command.proposal_id)
+        before = found(loaded, command.proposal_id)
         after = await self._settled(loaded, before, Action.WITHDRAW, who)
         committed = await self._applying.commit_settled(
             loaded, before, after, command=command_id, reply=_reply(after), author=Author.of(who)
@@ -208,15 +209,15 @@ class Negotiation:
         """
         if event.change_id is not None or event.buyer_id is None:
             return
-        conversation_id = f"{event.shop_id}.{event.buyer_id}"
-        loaded = await self._parts.load(conversation_id, orders=(event.order_id,))
+        id = conversation_id(event.shop_id, event.buyer_id)
+        loaded = await self._parts.load(id, orders=(event.order_id,))
         held = loaded.proposals[0]
         if held is None or event.version <= held.order_version:
             return
         if held.state is State.APPLYING:
             self._applying.start(held)
         else:
-            await decide(lambda: self._invalidate(conversation_id, event.order_id, held.id, event.kind.value))
+            await decide(lambda: self._invalidate(id, event.order_id, held.id, event.kind.value))
 
     async def _invalidate(self, conversation_id: str, order_id: str, proposal_id: str, reason: str) -> None:
         loaded = await self._parts.load(conversation_id, orders=(order_id,))
@@ -231,18 +232,12 @@ def _products_of(order: Order, changes: Sequence[Change]) -> list[str]:
     return [line.product_id for change in changes if (line := order.line(change.line_id))]
 
 
-def _found(loaded: Loaded, proposal_id: str) -> Proposal:
-    if (proposal := loaded.proposals[0]) is None:
-        raise CommandError("unknown_proposal", proposal_id=proposal_id)
-    return proposal
-
-
 def _reply(proposal: Proposal) -> str:
     return orjson.dumps(
         {
             "proposal_id": proposal.id,
             "state": proposal.state.value,
             "version": proposal.version,
-            "deadline_ms": round(proposal.deadline.timestamp() * 1000),
+            "deadline_ms": to_ms(proposal.deadline),
         }
     ).decode()

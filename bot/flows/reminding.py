@@ -10,7 +10,7 @@ from bot.documents.store import CommandId, Commit, Loaded, Reply
 from bot.entry import Author, Entry
 from bot.errors import CommandError
 from bot.flows.applying import Applying
-from bot.flows.deciding import Parts, decide
+from bot.flows.deciding import Parts, decide, found
 from bot.frames import Remind
 from bot.marks import NOW, Mark
 from bot.participant import Participant
@@ -48,8 +48,7 @@ class Reminding:
         if loaded.reply:
             return loaded.reply
         conversation = check_current_agent(who, loaded.conversation)
-        if (proposal := loaded.proposals[0]) is None:
-            raise CommandError("unknown_proposal", proposal_id=command.proposal_id)
+        proposal = found(loaded, command.proposal_id)
         if proposal.state is State.PENDING and loaded.now >= proposal.deadline:
             after = settle(proposal, Action.EXPIRE, now=loaded.now)
             await self._applying.commit_settled(loaded, proposal, after)
