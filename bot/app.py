@@ -185,8 +185,10 @@ def make_app(house: House, extra: Iterable[web.RouteDef] = ()) -> web.Applicatio
                 await house.desk.waiting("readyz")
         except (RedisError, OSError, TimeoutError, CommandError) as error:
             return _not_ready(f"Redis does not answer: {error}")
-        if house.gateway.draining or house.gateway.full:
-            return _not_ready("going away" if house.gateway.draining else "full")
+        if house.gateway.draining:
+            return _not_ready("going away")
+        if house.gateway.full:
+            return _not_ready("full")
         return web.json_response({"status": "ready"})
 
     app = web.Application()

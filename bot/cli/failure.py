@@ -7,10 +7,10 @@ from typing import Any
 
 import typer
 
-from bot.embedded.server import EmbeddedError
+from bot.embedded.binary import EmbeddedError
 from bot.orders.base import OrderSystemAway
-from bot.redis.connector import BadRedisUrl
 from bot.redis.server_check import ServerAway, UnfitServer
+from bot.redis.url import BadRedisUrl
 from bot.settings import BadSettings
 from bot.shopfile import BadShopFile
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pydantic import TypeAdapter
 
 from bot.desk.keys import desk_key
-from bot.documents.store import Stale
+from bot.documents.store import REWRITE, Stale
 from bot.errors import CommandError
 from bot.flows.deciding import decide
 from bot.frames import Scope, encode
@@ -20,7 +20,6 @@ from scheduler.script import Script, Scripts
 
 _READ = Script.beside(__file__, "quick_replies")
 _WRITE = Script.beside(__file__, "quick_replies", durable=True)
-_REWRITE = Script.beside(__file__, "rewrite", durable=True)
 
 LIMIT = 200
 """How many quick replies a list can have: it is always read whole."""
@@ -131,7 +130,7 @@ class QuickReplyBook:
         before = _read(body)
         after = change(before)
         if after == before:
-            if await self._scripts.run(_REWRITE, [key], ["v"]) != version:
+            if await self._scripts.run(REWRITE, [key], ["v"]) != version:
                 raise Stale
             return before
         channel = desk_channel(who.shop_id) if scope == "shop" else who.channel

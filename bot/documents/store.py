@@ -21,7 +21,7 @@ from scheduler.script import Script, Scripts
 
 _LOAD = Script.beside(__file__, "load")
 _COMMIT = Script.beside(__file__, "commit", durable=True)
-_REWRITE = Script.beside(__file__, "rewrite", durable=True)
+REWRITE = Script.beside(__file__, "rewrite", durable=True)
 _READ_LOG = Script.beside(__file__, "read_log")
 _OVERVIEW = Script.beside(__file__, "overview")
 _READ_MARK = Script.beside(__file__, "read_mark", durable=True)
@@ -190,7 +190,7 @@ class Store:
         )
         now_ms, (version, body, seq, asked, warned, overdue, cards), known, *documents = reading
         reply = _known_reply(command, known) if command and known else None
-        if command and reply and await self._scripts.run(_REWRITE, [f"{chat}:replies"], [command.id]) != known:
+        if command and reply and await self._scripts.run(REWRITE, [f"{chat}:replies"], [command.id]) != known:
             raise Stale
         return Loaded(
             now=from_ms(now_ms),
@@ -205,7 +205,7 @@ class Store:
 
     async def confirm(self, conversation_id: str, version: int) -> None:
         """Nothing is to be decided: the conversation, of that version, is as it should be. Raises Stale."""
-        if int(await self._scripts.run(_REWRITE, [chat_key(conversation_id)], ["v"]) or 0) != version:
+        if int(await self._scripts.run(REWRITE, [chat_key(conversation_id)], ["v"]) or 0) != version:
             raise Stale
 
     async def overviews(self, conversation_ids: Sequence[str]) -> list[Overview | None]:

@@ -9,7 +9,8 @@ from typing import Final, Self
 
 from redis.asyncio import Redis
 
-from bot.embedded.server import Embedded, EmbeddedError, Fsync
+from bot.embedded.binary import EmbeddedError
+from bot.embedded.server import Embedded, Fsync
 
 PRIMARIES: Final = 3
 SLOTS: Final = 16384
@@ -23,7 +24,7 @@ class EmbeddedCluster:
     """
 
     def __init__(self, folder: Path, *, fsync: Fsync = "no", extra: Mapping[str, str] | None = None) -> None:
-        ports = _free_ports(2 * PRIMARIES)
+        ports = free_ports(2 * PRIMARIES)
         self.ports = ports[:PRIMARIES]
         self.nodes = tuple(
             Embedded(folder / str(number), fsync=fsync, extra=_config(port, bus) | dict(extra or {}))
@@ -93,7 +94,8 @@ async def _until_whole(client: Redis) -> None:
         await asyncio.sleep(0.02)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listened on a moment ago, all different."""
     with ExitStack() as bound:
         sockets = [bound.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

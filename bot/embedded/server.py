@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final, Literal, Self
 from urllib.parse import quote
 
-from bot.embedded.binary import EmbeddedError as EmbeddedError
-from bot.embedded.binary import find_server as find_server
+from bot.embedded.binary import EmbeddedError, find_server
 
 Fsync = Literal["always", "everysec", "no"]
 

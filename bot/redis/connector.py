@@ -21,7 +21,6 @@ from bot.redis.opening import opened
 from bot.redis.replicated import ReplicatedScripts
 from bot.redis.sentinels import FollowingPool
 from bot.redis.shared_cluster import SharedCluster
-from bot.redis.url import BadRedisUrl as BadRedisUrl
 from bot.redis.url import RedisUrl, read_redis_url
 from scheduler.script import Scripts
 

@@ -19,7 +19,7 @@ from bot.cli.failure import INTERRUPTED, MISUSED, Failure
 from bot.cli.open_files import allow_open_files
 from bot.cli.progress import progress_bar
 from bot.cli.running import run
-from bot.embedded.server import EmbeddedError
+from bot.embedded.binary import EmbeddedError
 from bot.orders.base import OrderSystemAway
 from bot.shopfile import DEMO, BadShopFile, load, load_changes
 from bot.simulate.busy.hours import Hours, with_people

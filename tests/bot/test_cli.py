@@ -168,6 +168,17 @@ async def test_serve_says_how_few_can_get_in(command_line: CommandLine) -> None:
     assert "Only 700 files may be open here, so 500 sessions get in and not 16000" in ended.err
 
 
+async def test_serve_lets_in_as_few_as_it_may_open_files_for(command_line: CommandLine) -> None:
+    """Seen to fail with the limit only said: the second one got in."""
+    fewest = ("sh", "-c", 'ulimit -n 201 && exec "$@"', "sh")
+    serving = await command_line.start("serve", "--port", "0", "--json", within=fewest)
+    address = json.loads(await serving.until(lambda out: out.endswith("\n")))
+    async with aiohttp.ClientSession() as http, http.ws_connect(address["ws"]):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(address["ws"])
+        assert refused.value.status == 503
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_serve_drains_when_it_is_told_to_stop(command_line: CommandLine, number: signal.Signals) -> None:
     serving = await command_line.start("serve", "--port", "0", "--json")

@@ -14,8 +14,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from redis.asyncio import Redis
 
+from bot.embedded.cluster import free_ports
 from bot.embedded.server import Embedded
-from tests.ports import free_ports
 
 
 class Pair:

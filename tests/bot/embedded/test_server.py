@@ -18,7 +18,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 import bot.embedded.server
-from bot.embedded.server import Embedded, EmbeddedError, find_server
+from bot.embedded.binary import EmbeddedError, find_server
+from bot.embedded.server import Embedded
 
 ROOT = Path(__file__).parents[3]
 

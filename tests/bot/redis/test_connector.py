@@ -13,13 +13,13 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from bot.embedded.cluster import EmbeddedCluster
-from bot.embedded.server import Embedded, find_server
+from bot.embedded.binary import find_server
+from bot.embedded.cluster import EmbeddedCluster, free_ports
+from bot.embedded.server import Embedded
 from bot.redis.connector import ClusterConnector, PoolConnector, connect
 from bot.redis.sentinels import FollowingSSLConnection
 from bot.redis.url import BadRedisUrl, RedisUrl, read_redis_url
 from scheduler.script import Script
-from tests.ports import free_ports
 from tests.until import until
 
 AWAY = (RedisError, OSError)

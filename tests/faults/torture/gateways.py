@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, Self
 
 import aiohttp
 
-from bot.embedded.server import DIE_WITH_PARENT
+from bot.embedded.server import dying_with_us
 from tests.faults.torture.gateway import Config
 from tests.faults.torture.moments import Moment as Moment
 from tests.faults.torture.orders import Mood, Temper
@@ -87,11 +87,9 @@ class Gateway:
             file.unlink(missing_ok=True)
         self._file.write_text(json.dumps(asdict(self.config)))
         command = [sys.executable, "-m", "tests.faults.torture.gateway", str(self._file)]
-        if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
         with self.log.open("ab") as log:
             self._process = process = await asyncio.create_subprocess_exec(
-                *command,
+                *dying_with_us(command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

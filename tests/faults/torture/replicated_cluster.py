@@ -12,11 +12,11 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from bot.embedded.cluster import free_ports
 from bot.embedded.server import Fsync
 from bot.redis.cluster_link import slot_of
 from tests.faults.torture.replicated import REPLICATION, ReplicatedServers
 from tests.faults.torture.servers import RECOVERY_LIMIT_S, Node, addresses, until
-from tests.ports import free_ports
 
 SHARDS: Final = 3
 SLOTS: Final = 16384

@@ -5,10 +5,8 @@ A gateway waits for one replica (`ASSENT_REPLICAS=1`), so that writes go on when
 
 import asyncio
 import contextlib
-import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +15,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from bot.embedded.server import DIE_WITH_PARENT, Fsync, find_server
+from bot.embedded.binary import find_server
+from bot.embedded.cluster import free_ports
+from bot.embedded.server import Fsync, dying_with_us
 from tests.faults.torture.replicated import REPLICATION, ReplicatedServers
 from tests.faults.torture.servers import (
     MOMENT,
@@ -26,7 +26,6 @@ from tests.faults.torture.servers import (
     addresses,
     until,
 )
-from tests.ports import free_ports
 
 SERVICE: Final = "assent"
 REPLICAS: Final = 2
@@ -65,11 +64,9 @@ class SentinelProcess:
         ]
         config.write_text("\n".join(lines) + "\n")
         command = [str(find_server()), str(config), "--sentinel"]
-        if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
         with (self._folder / "sentinel.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, process_group=0
+                dying_with_us(command), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, process_group=0
             )
 
     @property
